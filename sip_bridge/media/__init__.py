@@ -1,0 +1,1 @@
+"""Media without input or output: SDP, RTP, codecs, DTMF."""

@@ -1,0 +1,1 @@
+"""MQTT: the contract, the client session and the embedded broker."""
