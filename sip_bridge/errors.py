@@ -1,20 +1,20 @@
 """Every exception that sip-bridge raises.
 
-    SipBridgeError
-    ├── ConfigError                  the configuration: names file, line, path and what was expected
-    ├── ProtocolError                a message on the wire
-    │   ├── RemoteProtocolError      the peer is at fault; ``status`` is the answer it deserves
-    │   │   └── SIPParseError        bytes that are no SIP message
-    │   └── LocalProtocolError       the caller is at fault: a value that may not go on the wire
-    ├── InvalidStateError            the call or the phone can't do that now
-    ├── InvalidRangeError            a port range that is none
-    ├── NoPortsAvailableError        every RTP port is taken
-    ├── InvalidAccountInfoError      the registrar refused the account
-    ├── NegotiationError             no common codec or media: 488 Not Acceptable Here
-    ├── MediaError                   a file or URL that can't be played
-    ├── TransportError               a socket that can't be opened or written, a name that can't be resolved
-    ├── NotAllowedError              policy says no
-    └── BrokerError                  the embedded MQTT broker can't start
+SipBridgeError
+├── ConfigError                  the configuration: names file, line, path and what was expected
+├── ProtocolError                a message on the wire
+│   ├── RemoteProtocolError      the peer is at fault; ``status`` is the answer it deserves
+│   │   └── SIPParseError        bytes that are no SIP message
+│   └── LocalProtocolError       the caller is at fault: a value that may not go on the wire
+├── InvalidStateError            the call or the phone can't do that now
+├── InvalidRangeError            a port range that is none
+├── NoPortsAvailableError        every RTP port is taken
+├── InvalidAccountInfoError      the registrar refused the account
+├── NegotiationError             no common codec or media: 488 Not Acceptable Here
+├── MediaError                   a file or URL that can't be played
+├── TransportError               a socket that can't be opened or written, a name that can't be resolved
+├── NotAllowedError              policy says no
+└── BrokerError                  the embedded MQTT broker can't start
 """
 
 

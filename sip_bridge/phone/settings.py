@@ -1,0 +1,94 @@
+"""What a person sets about the phones: frozen values, read from the configuration and passed in."""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Final
+
+Network = IPv4Network | IPv6Network
+
+# Who may ring a direct line unless it says otherwise: this machine, and private, link-local and unique-local networks.
+PRIVATE_NETWORKS: Final[tuple[Network, ...]] = tuple(
+    ip_network(text)
+    for text in (
+        "127.0.0.0/8",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "169.254.0.0/16",
+        "::1/128",
+        "fc00::/7",
+        "fe80::/10",
+    )
+)
+
+
+class Secret(str):
+    """A string that no log or traceback shows: its repr is ``***``. Formatting it with ``str()`` still reveals it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "***"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortRange:
+    """UDP ports for RTP, both ends included."""
+
+    low: int = 10000
+    high: int = 10999
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """A name in an account's phone book."""
+
+    name: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectAccount:
+    """A line that is called by address, without a PBX: ``sip:<user>@<this host>``, an alias, or no user at all."""
+
+    id: str
+    name: str
+    user: str
+    aliases: tuple[str, ...] = ()
+    allow_from: tuple[Network, ...] = PRIVATE_NETWORKS
+    allow_dial: tuple[str, ...] = ("*",)
+    contacts: tuple[Contact, ...] = ()
+    codecs: tuple[str, ...] = ("PCMU", "PCMA")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredAccount:
+    """A line at a registrar: a FRITZ!Box, a PBX or a trunk; ``expires`` in seconds is what we ask for."""
+
+    id: str
+    name: str
+    user: str
+    server: str
+    port: int | None = None
+    auth_user: str | None = None
+    password: Secret = field(default=Secret(""), repr=False)
+    realm: str | None = None
+    transport: str = "udp"
+    expires: int = 300
+    outbound_proxy: str | None = None
+    allow_dial: tuple[str, ...] = ("*",)
+    contacts: tuple[Contact, ...] = ()
+    codecs: tuple[str, ...] = ("PCMU", "PCMA")
+
+
+Account = DirectAccount | RegisteredAccount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SIPSettings:
+    """Where SIP and RTP listen; ``port`` 0 lets the kernel choose, ``advertised_host`` is what peers are told."""
+
+    bind: str = "0.0.0.0"  # noqa: S104  # a door station calls from the network: loopback alone can't be rung
+    port: int = 5060
+    advertised_host: str | None = None
+    rtp_ports: PortRange = PortRange()
