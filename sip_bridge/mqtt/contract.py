@@ -556,7 +556,7 @@ class Health:
 
 # --- codec ---------------------------------------------------------------------------------------------------------
 
-P = TypeVar("P")
+P = TypeVar("P", bound=object)
 
 
 def encode(payload: object, ts: float) -> str:
@@ -684,7 +684,7 @@ def _hints(kind: Hashable) -> Mapping[str, Any]:
 def _build(kind: type[P], values: Mapping[str, Any], *, lenient: bool, path: str = "") -> P:
     if values.get("schema", SCHEMA) != SCHEMA and not path:
         raise ContractError(f"schema: expected {SCHEMA}")
-    hints = _hints(kind)
+    hints = _hints(typing.cast("Hashable", kind))
     arguments = {}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]  # every payload class is a dataclass
         where = f"{path}{field.name}"
