@@ -1,0 +1,354 @@
+"""The configuration: YAML, validated by voluptuous, as one frozen `Config`.
+
+Every error is one line that names the file, the line, the path of the key and what was expected:
+``config.yaml:12: accounts[1].transport: expected one of udp, tcp, tls; got 'sctp'``.
+"""
+
+import dataclasses
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+import voluptuous as vol
+
+from sip_bridge import validators as valid
+from sip_bridge import yaml_file
+from sip_bridge.errors import ConfigError
+from sip_bridge.mqtt import contract
+from sip_bridge.phone.settings import (
+    Account,
+    Contact,
+    DirectAccount,
+    PortRange,
+    RegisteredAccount,
+    Secret,
+    SIPSettings,
+)
+from sip_bridge.yaml_file import Document, KeyPath, Problem, Value, shown
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+ProtocolVersion = Literal["auto", "5", "3.1.1"]
+
+SECRET_KEYS: Final = frozenset({"password", "door_code"})  # no message shows their values
+_RANGE: Final = re.compile(r"(\d{1,5})\s*-\s*(\d{1,5})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BridgeSettings:
+    """The bridge's id in topics, and its name for people."""
+
+    id: str = "home"
+    name: str = "Home"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedMQTT:
+    """The broker that runs inside the bridge, and where it listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 1883
+    username: str | None = None
+    password: Secret | None = field(default=None, repr=False)
+    base_topic: str = contract.DEFAULT_BASE_TOPIC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalMQTT:
+    """A broker that runs elsewhere; ``keepalive`` in seconds."""
+
+    host: str
+    port: int = 1883
+    username: str | None = None
+    password: Secret | None = field(default=None, repr=False)
+    base_topic: str = contract.DEFAULT_BASE_TOPIC
+    client_id: str | None = None
+    keepalive: int = 30
+    protocol: ProtocolVersion = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All that a person set, read once and passed in."""
+
+    bridge: BridgeSettings
+    mqtt: EmbeddedMQTT | ExternalMQTT
+    sip: SIPSettings
+    accounts: tuple[Account, ...]
+    log_level: LogLevel
+    state_dir: Path
+
+
+def load(path: Path) -> Config:
+    """The configuration in ``path``; raises `ConfigError` with one line a problem."""
+    document = yaml_file.read(path)
+    try:
+        values = _CONFIG({} if document.data is None else document.data)
+    except vol.MultipleInvalid as error:
+        problems = sorted((_problem(document, each) for each in error.errors), key=lambda each: each.line)
+        raise ConfigError("\n".join(each.format(path) for each in problems)) from None  # the cause shows values
+    return Config(
+        bridge=values.get("bridge", BridgeSettings()),
+        mqtt=values.get("mqtt", EmbeddedMQTT()),
+        sip=values.get("sip", SIPSettings()),
+        accounts=values["accounts"],
+        log_level=values.get("log_level", "info"),
+        state_dir=path.parent / values.get("state_dir", "state"),
+    )
+
+
+def redacted(config: Config) -> dict[str, Any]:
+    """The configuration as JSON can carry it; a secret is ``***``."""
+    return {each.name: _redacted(getattr(config, each.name)) for each in dataclasses.fields(config)}
+
+
+def _redacted(value: object) -> Any:
+    match value:
+        case Secret():
+            return "***" if value else None
+        case None | bool() | int() | str():
+            return value
+        case tuple():
+            return [_redacted(item) for item in value]
+        case _ if dataclasses.is_dataclass(value):
+            return {each.name: _redacted(getattr(value, each.name)) for each in dataclasses.fields(value)}
+        case _:
+            return str(value)
+
+
+# --- problems ------------------------------------------------------------------------------------------------------
+
+
+def _problem(document: Document, error: vol.Invalid) -> Problem:
+    path: KeyPath = tuple(part if isinstance(part, int) else str(part) for part in error.path)
+    line = document.line(path)
+    if isinstance(error, valid.UnknownKey):
+        path = path[:-1]
+    text = error.msg
+    if isinstance(error, valid.Unexpected) and path not in document.hidden and SECRET_KEYS.isdisjoint(path):
+        text += f"; got {_kind_of(document.find(path))}"
+    return Problem(line=line, path=path, text=text)
+
+
+def _kind_of(value: Value) -> str:
+    match value:
+        case None | "":
+            return "nothing"
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list"
+        case str():
+            return shown(value)
+
+
+# --- sections ------------------------------------------------------------------------------------------------------
+
+_Keys = Mapping[vol.Marker, valid.Validator]
+
+_PORT: Final = valid.integer(1, 65535)
+_ID: Final = valid.matching(contract.is_valid_id, "an id of a-z, 0-9, _ and - (not 'discovery')")
+_HOST_NAME: Final = valid.matching(valid.is_host, "a host name or an IP address")
+_USER_PART: Final = valid.matching(valid.is_user, "what stands before the @ of a SIP address")
+_CONTACTS: Final = valid.list_of(
+    valid.section(
+        Contact, {valid.required("name", "who it is"): valid.text, valid.required("number", "what to dial"): valid.text}
+    )
+)
+
+_PORT_RANGE: Final = valid.section(
+    PortRange, {valid.required("low", "the first port"): _PORT, valid.required("high", "the last port"): _PORT}
+)
+
+
+def _codec(value: Value) -> str:
+    codec: str = valid.one_of("PCMU", "PCMA")(value.upper() if isinstance(value, str) else value)
+    return codec
+
+
+def _transport(value: Value) -> str:
+    transport: str = valid.one_of("udp", "tcp", "tls")(value)
+    if transport != "udp":
+        raise valid.Unexpected("only udp is built yet")
+    return transport
+
+
+def _port_range(value: Value) -> PortRange:
+    if isinstance(value, dict):
+        ports: PortRange = _PORT_RANGE(value)
+    elif isinstance(value, str) and (match := _RANGE.fullmatch(value)) is not None:
+        ports = PortRange(low=int(match[1]), high=int(match[2]))
+    else:
+        raise valid.Unexpected("expected a range of ports like 10000-10999")
+    if not 0 < ports.low < ports.high < 65536:
+        raise valid.Unexpected("expected a range of ports like 10000-10999, the lower one first")
+    return ports
+
+
+def _folder(value: Value) -> Path:
+    try:
+        return Path(valid.text(value)).expanduser()
+    except RuntimeError as error:  # ~nobody
+        raise valid.Unexpected("expected a folder") from error
+
+
+_BRIDGE: Final = valid.section(BridgeSettings, {vol.Optional("id"): _ID, vol.Optional("name"): valid.text})
+
+_SIP: Final = valid.section(
+    SIPSettings,
+    {
+        vol.Optional("bind"): valid.matching(valid.is_ip, "an IP address, like 0.0.0.0 for every network"),
+        vol.Optional("port"): valid.integer(0, 65535),
+        vol.Optional("advertised_host"): _HOST_NAME,
+        vol.Optional("rtp_ports"): _port_range,
+    },
+)
+
+_ANY_MQTT: Final[_Keys] = {
+    vol.Optional("port"): _PORT,
+    vol.Optional("username"): valid.text,
+    vol.Optional("password"): valid.secret,
+    vol.Optional("base_topic"): valid.matching(valid.is_base_topic, "a topic without + and #, like sip_bridge"),
+}
+
+
+def _embedded(**values: Any) -> EmbeddedMQTT:
+    mqtt = EmbeddedMQTT(**{key: value for key, value in values.items() if key != "broker"})
+    is_private = mqtt.host == "localhost" or (valid.is_ip(mqtt.host) and ipaddress.ip_address(mqtt.host).is_loopback)
+    if mqtt.password is None and not is_private:  # who may publish may place calls
+        raise vol.Invalid("missing: a broker that other machines reach needs username and password", path=["password"])
+    return _with_username(mqtt)
+
+
+def _external(**values: Any) -> ExternalMQTT:
+    return _with_username(ExternalMQTT(**values))
+
+
+M = TypeVar("M", EmbeddedMQTT, ExternalMQTT)
+
+
+def _with_username(mqtt: M) -> M:
+    if mqtt.password is not None and mqtt.username is None:  # MQTT 3.1.1 §3.1.2.9
+        raise vol.Invalid("missing: a password needs it", path=["username"])
+    return mqtt
+
+
+_EMBEDDED: Final = valid.section(
+    _embedded,
+    {valid.required("broker", "embedded"): valid.one_of("embedded"), vol.Optional("host"): _HOST_NAME, **_ANY_MQTT},
+)
+_EXTERNAL: Final = valid.section(
+    _external,
+    {
+        valid.required("host", "the host of your broker, or broker: embedded"): _HOST_NAME,
+        vol.Optional("client_id"): valid.text,
+        vol.Optional("keepalive"): valid.integer(5, 3600),
+        vol.Optional("protocol"): valid.one_of("auto", "5", "3.1.1"),
+        **_ANY_MQTT,
+    },
+)
+
+
+def _mqtt(value: Value) -> EmbeddedMQTT | ExternalMQTT:
+    is_embedded = isinstance(value, dict) and value.get("broker") is not None
+    mqtt: EmbeddedMQTT | ExternalMQTT = (_EMBEDDED if is_embedded else _EXTERNAL)(value)
+    return mqtt
+
+
+_ANY_ACCOUNT: Final[_Keys] = {
+    valid.required("id", "what topics call this account"): _ID,
+    valid.required("kind", "direct or registered"): valid.one_of("direct", "registered"),
+    vol.Optional("name"): valid.text,
+    vol.Optional("allow_dial"): valid.list_of(valid.text),
+    vol.Optional("contacts"): _CONTACTS,
+    vol.Optional("codecs"): valid.list_of(_codec, at_least=1),
+}
+
+
+def _account(kind: type[Account]) -> Callable[..., Account]:
+    def build(**values: Any) -> Account:
+        del values["kind"]
+        defaults = {"name": values["id"].replace("_", " ").replace("-", " ").strip().capitalize() or values["id"]}
+        if kind is DirectAccount:
+            defaults["user"] = values["id"]
+        return kind(**{**defaults, **values})
+
+    return build
+
+
+_DIRECT: Final[_Keys] = {
+    **_ANY_ACCOUNT,
+    vol.Optional("user"): _USER_PART,
+    vol.Optional("aliases"): valid.list_of(_USER_PART),
+    vol.Optional("allow_from"): valid.list_of(valid.network, at_least=1),
+}
+_REGISTERED: Final[_Keys] = {
+    **_ANY_ACCOUNT,
+    valid.required("server", "the name or address of the registrar"): _HOST_NAME,
+    valid.required("user", "the user name at the registrar"): _USER_PART,
+    vol.Optional("port"): _PORT,
+    vol.Optional("auth_user"): valid.text,
+    vol.Optional("password"): valid.secret,
+    vol.Optional("realm"): valid.text,
+    vol.Optional("transport"): _transport,
+    vol.Optional("expires"): valid.integer(30, 86400),
+    vol.Optional("outbound_proxy"): valid.matching(valid.is_proxy, "a host name or an IP address, :port if need be"),
+}
+_KINDS: Final = {
+    "direct": valid.section(_account(DirectAccount), _DIRECT),
+    "registered": valid.section(_account(RegisteredAccount), _REGISTERED),
+}
+# An account whose kind is missing or wrong: the keys of every kind are known, and none of one kind is asked for.
+_UNKNOWN_KIND: Final = valid.section(
+    dict, {**_ANY_ACCOUNT, **{vol.Optional(str(key)): item for key, item in {**_DIRECT, **_REGISTERED}.items()}}
+)
+
+
+def _any_account(value: Value) -> Account:
+    kind = value.get("kind") if isinstance(value, dict) else None
+    section = _KINDS.get(kind if isinstance(kind, str) else "", _UNKNOWN_KIND)
+    account: Account = section(value)
+    return account
+
+
+def _accounts(value: Value) -> tuple[Account, ...]:
+    accounts: tuple[Account, ...] = valid.list_of(_any_account, at_least=1)(value)
+    errors: list[vol.Invalid] = [
+        valid.Unexpected(f"expected an id of its own: accounts[{first}] has it too", path=[index, "id"])
+        for index, first in _repeated({account.id} for account in accounts)
+    ]
+    errors += [
+        vol.Invalid(f"expected a user and aliases of its own: accounts[{first}] is called by one of them", path=[index])
+        for index, first in _repeated(_called_by(account) for account in accounts)
+    ]
+    if errors:
+        raise vol.MultipleInvalid(errors)
+    return accounts
+
+
+def _called_by(account: Account) -> set[str]:
+    return {account.user, *account.aliases} if isinstance(account, DirectAccount) else set()
+
+
+def _repeated(names_of_each: Iterable[set[str]]) -> Iterable[tuple[int, int]]:
+    """Which item repeats a name of which earlier one."""
+    first: dict[str, int] = {}
+    for index, names in enumerate(names_of_each):
+        if taken := names & first.keys():
+            yield index, min(first[name] for name in taken)
+        first.update(dict.fromkeys(names - first.keys(), index))
+
+
+_CONFIG: Final = valid.section(
+    dict,
+    {
+        valid.required("accounts", "at least one account"): _accounts,
+        vol.Optional("bridge"): _BRIDGE,
+        vol.Optional("mqtt"): _mqtt,
+        vol.Optional("sip"): _SIP,
+        vol.Optional("log_level"): valid.one_of("debug", "info", "warning", "error"),
+        vol.Optional("state_dir"): _folder,
+    },
+)

@@ -1,0 +1,80 @@
+"""What every usage shares: the clockless machinery, the outbox, chance, and the requests that wait for an address."""
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sip_bridge.sip.dialog import DialogKey
+from sip_bridge.sip.events import Output, ResolveNeeded, Transmit
+from sip_bridge.sip.flow import Flow, Hop
+from sip_bridge.sip.schedule import Alarm, Schedule
+from sip_bridge.sip.timers import Timers
+from sip_bridge.sip.transactions.layer import TransactionLayer
+
+if TYPE_CHECKING:
+    from sip_bridge.sip.session import Session
+
+ALLOW: Final = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE"
+ACCEPT: Final = "application/sdp"
+
+
+class Resolving(Protocol):
+    """Something that waits for the flows to a hop."""
+
+    def resolved(self, flows: tuple[Flow, ...], now: float) -> None:
+        """The flows, best first; none when the name has no address or can't be reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chance:
+    """Randomness as an argument: ``entropy(n)`` gives n bytes."""
+
+    entropy: Callable[[int], bytes]
+
+    def token(self, size: int = 8) -> str:
+        """A random token of 2 * size hexadecimal digits."""
+        return self.entropy(size).hex()
+
+    def fraction(self) -> float:
+        """A number from 0 up to 1."""
+        return int.from_bytes(self.entropy(4)) / 2**32
+
+
+class Core:
+    """Shared by all usages of one endpoint."""
+
+    def __init__(self, *, timers: Timers, entropy: Callable[[int], bytes], user_agent: str) -> None:
+        self.timers = timers
+        self.chance = Chance(entropy=entropy)
+        self.user_agent = user_agent
+        self.schedule = Schedule()
+        self.layer = TransactionLayer(timers=timers, schedule=self.schedule, transmit=self._transmit)
+        self.outbox: deque[Output] = deque()
+        self.counters: Counter[str] = Counter()
+        self.dialogs: dict[DialogKey, Session] = {}
+        self.sessions: dict[str, Session] = {}
+        self._resolving: dict[Hop, list[Resolving]] = {}
+
+    def _transmit(self, data: bytes, flow: Flow) -> None:
+        self.outbox.append(Transmit(data=data, flow=flow))
+
+    def emit(self, output: Output) -> None:
+        """Tell the caller, at its next drain."""
+        self.outbox.append(output)
+
+    def alarm(self, action: Callable[[float], None]) -> Alarm:
+        """A deadline of a usage."""
+        return Alarm(self.schedule, action)
+
+    def resolve(self, hop: Hop, waiter: Resolving) -> None:
+        """Ask for the flows to a hop; several waiters share one question."""
+        waiters = self._resolving.setdefault(hop, [])
+        waiters.append(waiter)
+        if len(waiters) == 1:
+            self.emit(ResolveNeeded(hop=hop))
+
+    def resolved(self, hop: Hop, flows: tuple[Flow, ...], now: float) -> None:
+        """The answer to `resolve`."""
+        for waiter in self._resolving.pop(hop, []):
+            waiter.resolved(flows, now)

@@ -1,0 +1,393 @@
+"""The one public object of the SIP core: routes messages, owns the machines.
+
+``receive``, ``tick`` and the orders take the time as ``now`` (seconds of any steady clock); after each of them
+``drain`` gives what is to be sent and what happened, until it is empty.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from sip_bridge.errors import InvalidStateError, LocalProtocolError, RemoteProtocolError, SIPParseError
+from sip_bridge.sip.auth import Authenticator
+from sip_bridge.sip.core import ACCEPT, ALLOW, Core
+from sip_bridge.sip.events import Output, RegistrationState
+from sip_bridge.sip.fields import check_value, is_token
+from sip_bridge.sip.flow import Flow, Hop
+from sip_bridge.sip.headers import KEYS
+from sip_bridge.sip.incoming import IncomingCall
+from sip_bridge.sip.line import DirectLine, Line, RegisteredLine
+from sip_bridge.sip.message import SIPMessage
+from sip_bridge.sip.outgoing import Invitation, OutgoingCall
+from sip_bridge.sip.policy import MAX_CALLS, MAX_UNANSWERED_PER_SOURCE, Policy
+from sip_bridge.sip.registration import Registration
+from sip_bridge.sip.responses import build_response, reply_flow, stamp_via
+from sip_bridge.sip.session import Session
+from sip_bridge.sip.status import SIPStatus
+from sip_bridge.sip.timers import RFC3261, Timers
+from sip_bridge.sip.transactions.layer import ServerTransaction
+from sip_bridge.sip.uri import SIPURI, scheme_of
+
+_KNOWN_METHODS: Final = frozenset(
+    {"INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "UPDATE", "REGISTER", "MESSAGE", "SUBSCRIBE", "NOTIFY"}
+    | {"REFER", "PUBLISH", "PRACK"}
+)
+# Headers that the engine writes itself; an application may not set them.
+_OWN_HEADERS: Final = frozenset(
+    {"via", "from", "to", "call-id", "cseq", "contact", "content-length", "content-type", "max-forwards", "route"}
+    | {"record-route", "authorization", "proxy-authorization", "allow", "user-agent"}
+)
+
+
+class Endpoint:
+    """A SIP user agent for any number of lines over shared flows."""
+
+    def __init__(
+        self, *, entropy: Callable[[int], bytes], timers: Timers = RFC3261, user_agent: str = "sip-bridge"
+    ) -> None:
+        self._core = Core(timers=timers, entropy=entropy, user_agent=user_agent)
+        self._policy = Policy()
+        self._registrations: dict[str, Registration] = {}
+        self._authenticators: dict[str, Authenticator] = {}
+
+    # --- time and output ---
+
+    @property
+    def next_deadline(self) -> float | None:
+        """When `tick` wants to be called, None when nothing waits."""
+        return self._core.schedule.next_deadline
+
+    def tick(self, now: float) -> None:
+        """Fire every timer that is due."""
+        self._core.schedule.run(now)
+
+    def drain(self) -> Iterator[Output]:
+        """What is to be sent and what happened, in order; what is added while draining comes too."""
+        outbox = self._core.outbox
+        while outbox:
+            yield outbox.popleft()
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """How often something was dropped or refused, by name."""
+        return self._core.counters
+
+    @property
+    def transactions(self) -> int:
+        """How many transactions are alive."""
+        return len(self._core.layer)
+
+    @property
+    def calls(self) -> int:
+        """How many calls are alive."""
+        return len(self._core.sessions)
+
+    def resolved(self, hop: Hop, flows: tuple[Flow, ...], now: float) -> None:
+        """The answer to `ResolveNeeded`: flows to the hop, best first; none when it can't be reached."""
+        hosts = frozenset(flow.remote[0] for flow in flows)
+        for line in self._policy.lines.values():
+            if isinstance(line, RegisteredLine) and line.first_hop == hop and hosts:
+                self._policy.trust(line.id, hosts)
+        self._core.resolved(hop, flows, now)
+
+    def transport_failed(self, flow: Flow, now: float) -> None:
+        """Sending over a flow failed."""
+        self._core.layer.transport_failed(flow, now)
+
+    # --- lines ---
+
+    def add_line(self, line: Line) -> None:
+        """Serve a line; a registered one registers when `register` is called."""
+        self._policy.add(line)
+        if isinstance(line, RegisteredLine):
+            authenticator = None
+            if line.credentials is not None:
+                authenticator = self._authenticators[line.id] = Authenticator(
+                    line.credentials,
+                    realm=line.realm,
+                    token=self._core.chance.token,
+                    trusts=lambda host: self._policy.trusts(line.id, host),
+                )
+            self._registrations[line.id] = Registration(self._core, line, authenticator)
+
+    def register(self, line: str, now: float) -> None:
+        """Register a line and keep it registered."""
+        self._registration(line).start(now)
+
+    def unregister(self, line: str, now: float) -> None:
+        """Remove a line's registration."""
+        self._registration(line).stop(now)
+
+    def registration_state(self, line: str) -> RegistrationState:
+        """Where a line's registration stands."""
+        return self._registration(line).state
+
+    def _registration(self, line: str) -> Registration:
+        if line not in self._registrations:
+            raise InvalidStateError(f"line {line} has no registrar")
+        return self._registrations[line]
+
+    # --- calls ---
+
+    def invite(
+        self,
+        line_id: str,
+        target: str,
+        offer: bytes,
+        now: float,
+        *,
+        from_name: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
+        """Place a call to a number or URI; returns the call's id. LocalProtocolError for a target that is none."""
+        del now
+        line = self._policy.lines[line_id]
+        uri = target_uri(line, target)
+        at_registrar = isinstance(line, RegisteredLine) and uri.host == line.domain
+        routes: tuple[str, ...] = ()
+        hop = Hop.of(uri)
+        if isinstance(line, RegisteredLine) and at_registrar:
+            hop = line.first_hop
+            routes = (f"<{line.outbound_proxy.format()}>",) if line.outbound_proxy else ()
+        call_id = self._core.chance.token(16)
+        session = OutgoingCall(
+            self._core,
+            call=call_id,
+            call_id=call_id,
+            line=line.id,
+            invitation=Invitation(
+                target=uri.format(),
+                user=line.user,
+                display_name=check_value(from_name or line.display_name, "from_name"),
+                domain=line.domain if isinstance(line, RegisteredLine) else None,
+                hop=hop,
+                offer=offer,
+                routes=routes,
+                headers=_checked_headers(headers or {}),
+            ),
+            authenticator=self._authenticators.get(line.id) if at_registrar else None,
+        )
+        self._core.sessions[session.id] = session
+        session.start()
+        return session.id
+
+    def ring(self, call: str, status: SIPStatus, now: float, content: bytes = b"") -> None:
+        """Send a provisional response to a received call."""
+        self._incoming(call).ring(status, now, content)
+
+    def answer(self, call: str, content: bytes, now: float) -> None:
+        """Answer a received call with 200 OK."""
+        self._incoming(call).answer(content, now)
+
+    def reject(self, call: str, status: SIPStatus, now: float) -> None:
+        """Refuse a received call with a 3xx to 6xx."""
+        self._incoming(call).reject(status, now)
+
+    def hangup(self, call: str, now: float) -> None:
+        """End a call, whatever state it is in."""
+        self._session(call).hangup(now)
+
+    def accept_offer(self, call: str, content: bytes, now: float) -> None:
+        """Answer `OfferReceived`."""
+        self._session(call).accept_offer(content, now)
+
+    def refuse_offer(self, call: str, status: SIPStatus, now: float) -> None:
+        """Refuse `OfferReceived`."""
+        self._session(call).refuse_offer(status, now)
+
+    def _session(self, call: str) -> Session:
+        session = self._core.sessions.get(call)
+        if session is None:
+            raise InvalidStateError(f"call {call} is over")
+        return session
+
+    def _incoming(self, call: str) -> IncomingCall:
+        session = self._session(call)
+        if not isinstance(session, IncomingCall):
+            raise InvalidStateError(f"call {call} is not an incoming call")
+        return session
+
+    # --- messages ---
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> None:
+        """Bytes of one message arrived; never raises on what a peer sent: it answers, or drops and counts."""
+        if not data.strip(b"\r\n\0 "):
+            self._core.counters["keep_alives"] += 1
+            return
+        try:
+            message = SIPMessage(data)
+        except SIPParseError:
+            self._core.counters["malformed"] += 1
+            return
+        try:
+            message.validate(stream=flow.is_reliable)
+            if message.is_request:
+                self._receive_request(message, flow, now)
+            elif not self._core.layer.receive_response(message, flow, now):
+                self._core.counters["stray_responses"] += 1
+        except RemoteProtocolError as error:
+            self._core.counters["malformed"] += 1
+            self._refuse_statelessly(message, flow, SIPStatus(error.status), now)
+
+    def _refuse_statelessly(self, request: SIPMessage, flow: Flow, status: SIPStatus, now: float) -> None:
+        """Tell a known peer what is wrong with its request, if the request says enough to be answered."""
+        if not request.is_request or request.method == "ACK" or not self._policy.is_known(flow):
+            return
+        pending = None
+        try:
+            pending = self._core.layer.find_server(request, request.method or "")
+            via, target = stamp_via(request, flow), reply_flow(request, flow)
+            if any(request.get(name) is None for name in ("from", "to", "call-id", "cseq")):
+                return
+            tag = self._core.chance.token()
+            response = build_response(request, via, status, to_tag=tag)
+        except RemoteProtocolError:
+            return  # no Via or address that an answer could go to
+        if pending is not None and pending.is_pending:
+            pending.respond(status, now)
+        else:
+            self._core.layer.transmit(response, target)
+
+    def _receive_request(self, request: SIPMessage, flow: Flow, now: float) -> None:
+        layer = self._core.layer
+        known = layer.find_server(request, "INVITE" if request.method == "ACK" else request.method or "")
+        if known is not None:
+            if known.receive(request, now):
+                self._receive_ack(request, now)
+        elif request.method == "ACK":
+            self._receive_ack(request, now)
+        elif request.to.tag is not None:
+            self._receive_in_dialog(request, flow, now)
+        elif not self._policy.is_known(flow):
+            self._core.counters["strangers"] += 1
+        elif request.method == "CANCEL":
+            self._receive_cancel(request, flow, now)
+        else:
+            self._receive_initial(request, flow, now)
+
+    def _open(self, request: SIPMessage, flow: Flow, now: float) -> ServerTransaction:
+        return self._core.layer.open_server(request, flow, self._core.chance.token(), now)
+
+    def _dialog_of(self, request: SIPMessage) -> Session | None:
+        return self._core.dialogs.get((request.call_id, request.to.tag or "", request.from_.tag or ""))
+
+    def _receive_ack(self, request: SIPMessage, now: float) -> None:
+        session = self._dialog_of(request)
+        if session is None:
+            self._core.counters["stray_acks"] += 1
+        else:
+            session.receive_ack(request, now)
+
+    def _receive_in_dialog(self, request: SIPMessage, flow: Flow, now: float) -> None:
+        session = self._dialog_of(request)
+        if session is not None:
+            session.receive_request(self._open(request, flow, now), now)
+        elif self._policy.is_known(flow):
+            self._open(request, flow, now).respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST, now)
+        else:
+            self._core.counters["strangers"] += 1
+
+    def _receive_cancel(self, request: SIPMessage, flow: Flow, now: float) -> None:
+        """A CANCEL must come from where its INVITE came (§9.2 matches branch and sent-by)."""
+        invite = self._core.layer.find_server(request, "INVITE")
+        transaction = self._open(request, flow, now)
+        if invite is None or invite.flow.remote[0] != flow.remote[0]:
+            transaction.respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST, now)
+            return
+        transaction.to_tag = invite.to_tag
+        transaction.respond(SIPStatus.OK, now)
+        session = self._core.dialogs.get((request.call_id, invite.to_tag, request.from_.tag or ""))
+        if isinstance(session, IncomingCall):
+            session.cancel(request, now)
+
+    def _receive_initial(self, request: SIPMessage, flow: Flow, now: float) -> None:
+        """A request outside any dialog, from a source that policy knows."""
+        transaction = self._open(request, flow, now)
+        refusal = self._refusal(request)
+        if refusal is not None:
+            status, headers = refusal
+            transaction.respond(status, now, headers=headers)
+        elif request.method == "OPTIONS":
+            headers = [("Allow", ALLOW), ("Accept", ACCEPT)]
+            found = self._policy.line_for(request, flow) is not None
+            transaction.respond(SIPStatus.OK if found else SIPStatus.NOT_FOUND, now, headers=headers)
+        else:
+            self._receive_invite(transaction, now)
+
+    def _refusal(self, request: SIPMessage) -> tuple[SIPStatus, list[tuple[str, str]]] | None:
+        """Why a request is refused before anyone looks whom it is for (RFC 3261 §8.2)."""
+        method = request.method or ""
+        if method not in ("INVITE", "OPTIONS"):
+            if method in ("BYE", "INFO", "UPDATE", "PRACK", "NOTIFY"):
+                return SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST, []  # only makes sense in a dialog
+            unknown = method not in _KNOWN_METHODS
+            return (SIPStatus.NOT_IMPLEMENTED if unknown else SIPStatus.METHOD_NOT_ALLOWED), [("Allow", ALLOW)]
+        if scheme_of(request.uri) not in ("sip", "sips", "tel"):
+            return SIPStatus.UNSUPPORTED_URI_SCHEME, []
+        if self._core.layer.is_merged(request):
+            return SIPStatus.LOOP_DETECTED, []
+        required = request.items("require")
+        if required:
+            return SIPStatus.BAD_EXTENSION, [("Unsupported", ", ".join(required))]
+        if request.content and request.content_type != ACCEPT:
+            return SIPStatus.UNSUPPORTED_MEDIA_TYPE, [("Accept", ACCEPT)]
+        return None
+
+    def _receive_invite(self, transaction: ServerTransaction, now: float) -> None:
+        request, flow = transaction.request, transaction.flow
+        line = self._policy.line_for(request, flow)
+        if line is None:
+            transaction.respond(SIPStatus.NOT_FOUND, now)
+            return
+        if self._is_crowded(flow.remote[0]):
+            self._core.counters["crowded"] += 1
+            transaction.respond(SIPStatus.TEMPORARILY_UNAVAILABLE, now, headers=[("Retry-After", "10")])
+            return
+        call = request.call_id
+        if call in self._core.sessions:
+            call = f"{call}#{transaction.to_tag}"  # a call to ourselves has both ends here
+        session = IncomingCall(
+            self._core,
+            call=call,
+            line=line.id,
+            contact_user=line.user,
+            transaction=transaction,
+            authenticator=self._authenticators.get(line.id),
+        )
+        session.start()
+        self._core.sessions[call] = session
+
+    def _is_crowded(self, source: str) -> bool:
+        sessions = self._core.sessions.values()
+        if len(sessions) >= MAX_CALLS:
+            return True
+        unanswered = sum(
+            1 for s in sessions if isinstance(s, IncomingCall) and not s.is_confirmed and s.source == source
+        )
+        return unanswered >= MAX_UNANSWERED_PER_SOURCE
+
+
+def target_uri(line: Line, target: str) -> SIPURI:
+    """The URI that a dialled text means: a SIP URI as it is, a number at the line's registrar."""
+    text = check_value(target, "to").strip()
+    if text.lower().startswith(("sip:", "sips:")):
+        try:
+            uri = SIPURI.parse(text)
+        except RemoteProtocolError as error:
+            raise LocalProtocolError(f"not a SIP URI: {error}") from error
+        if uri.headers:
+            raise LocalProtocolError("a SIP URI with headers can't be called")
+        return uri
+    if isinstance(line, DirectLine):
+        raise LocalProtocolError(f"line {line.id} has no PBX, so it can only call SIP URIs such as sip:name@192.0.2.1")
+    number = text.removeprefix("tel:")
+    if not number or not all(c.isalnum() or c in "+*#-._~!$&'()=,;?/ " for c in number):
+        raise LocalProtocolError("not a number or SIP URI")
+    return SIPURI(user=number.replace(" ", ""), host=line.domain, port=line.registrar.port)
+
+
+def _checked_headers(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    for name, value in headers.items():
+        check_value(value, name)
+        if not is_token(name) or KEYS.get(name, name.lower()) in _OWN_HEADERS:
+            raise LocalProtocolError(f"header {name!r} can't be set")
+    return tuple(headers.items())

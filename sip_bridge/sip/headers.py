@@ -1,0 +1,55 @@
+"""Names of header fields: canonical spelling, compact forms (RFC 3261 §7.3.3 and the registry), bounds."""
+
+from typing import Final
+
+COMPACT: Final = {
+    "a": "accept-contact",
+    "b": "referred-by",
+    "c": "content-type",
+    "d": "request-disposition",
+    "e": "content-encoding",
+    "f": "from",
+    "i": "call-id",
+    "j": "reject-contact",
+    "k": "supported",
+    "l": "content-length",
+    "m": "contact",
+    "n": "identity-info",
+    "o": "event",
+    "r": "refer-to",
+    "s": "subject",
+    "t": "to",
+    "u": "allow-events",
+    "v": "via",
+    "x": "session-expires",
+    "y": "identity",
+}
+
+# Fields of which a message may hold one only; two of them are two messages glued together, or an attack.
+SINGLETONS: Final = frozenset(
+    {"from", "to", "call-id", "cseq", "content-length", "content-type", "max-forwards", "expires"}
+)
+
+MAX_MESSAGE: Final = 65536  # bytes, RFC 3261 §18.1.1
+MAX_HEADERS: Final = 128
+MAX_VIAS: Final = 32
+
+_SPELLINGS: Final = (
+    "Via", "From", "To", "Call-ID", "CSeq", "Contact", "Max-Forwards", "Content-Type", "Content-Length", "User-Agent",
+    "Allow", "Supported", "Require", "Route", "Record-Route", "Expires", "Authorization", "Proxy-Authorization",
+    "WWW-Authenticate", "Proxy-Authenticate", "Session-Expires", "Min-SE", "Accept", "Server", "Date", "Subject",
+    "P-Asserted-Identity", "Reason", "Event", "Min-Expires", "Retry-After", "Unsupported", "Warning",
+)  # fmt: skip
+KEYS: Final = {
+    **{name: name.lower() for name in _SPELLINGS},
+    **{short: full for short, full in COMPACT.items() if full != short},
+}
+
+
+def key_of(name: str) -> str:
+    """The look-up key of a header name as written: lower case, compact form expanded."""
+    found = KEYS.get(name)
+    if found is not None:
+        return found
+    lower = name.strip().lower()
+    return COMPACT.get(lower, lower)

@@ -1,0 +1,52 @@
+"""Lines: what the endpoint knows of an account. Who may ring one is decided in policy.py."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+
+from sip_bridge.sip.auth import Credentials
+from sip_bridge.sip.flow import Hop
+from sip_bridge.sip.uri import SIPURI
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectLine:
+    """Called by address: its user, an alias, or no user at all."""
+
+    id: str
+    user: str
+    display_name: str
+    aliases: tuple[str, ...] = ()
+    allow_from: tuple[IPv4Network | IPv6Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredLine:
+    """At a registrar; ``domain`` is the host part of its address of record, ``expires`` in seconds is asked for."""
+
+    id: str
+    user: str
+    display_name: str
+    domain: str
+    registrar: Hop
+    credentials: Credentials | None
+    realm: str | None = None
+    expires: int = 300
+    outbound_proxy: SIPURI | None = None
+
+    @property
+    def registrar_uri(self) -> str:
+        """The Request-URI of REGISTER: no user part (RFC 3261 §10.2); a FRITZ!Box ignores one that has it."""
+        return SIPURI(host=self.domain, port=self.registrar.port).format()
+
+    @property
+    def first_hop(self) -> Hop:
+        """Where every request of the account goes: the outbound proxy, or the registrar."""
+        return Hop.of(self.outbound_proxy) if self.outbound_proxy else self.registrar
+
+    @property
+    def aor(self) -> SIPURI:
+        """The address of record."""
+        return SIPURI(user=self.user, host=self.domain)
+
+
+Line = DirectLine | RegisteredLine

@@ -1,0 +1,91 @@
+"""Who may ring: the one place that decides whether a request outside a dialog is acted on, and for which line."""
+
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
+
+from sip_bridge.errors import RemoteProtocolError
+from sip_bridge.sip.flow import Flow
+from sip_bridge.sip.line import DirectLine, Line, RegisteredLine
+from sip_bridge.sip.message import SIPMessage
+from sip_bridge.sip.uri import SIPURI, scheme_of
+
+MAX_CALLS: Final = 512  # live calls of one endpoint
+MAX_UNANSWERED_PER_SOURCE: Final = 16  # INVITEs of one host that ring or wait for their ACK
+
+
+class Policy:
+    """Lines, and the hosts that each registered line trusts: its registrar's and proxy's resolved addresses."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, Line] = {}
+        self._trusted: dict[str, frozenset[str]] = {}
+
+    def add(self, line: Line) -> None:
+        """Serve a line."""
+        self.lines[line.id] = line
+        self._trusted[line.id] = frozenset()
+
+    def remove(self, line: str) -> None:
+        """Don't serve a line any longer."""
+        del self.lines[line]
+        del self._trusted[line]
+
+    def trust(self, line: str, hosts: frozenset[str]) -> None:
+        """Take note of the addresses of the line's registrar or proxy."""
+        self._trusted[line] = hosts
+
+    def trusts(self, line: str, host: str) -> bool:
+        """Whether ``host`` is the line's registrar or proxy."""
+        return host in self._trusted.get(line, ())
+
+    def is_known(self, flow: Flow) -> bool:
+        """Whether anything outside a dialog is answered at all; strangers get silence."""
+        return any(self._lets_in(line, flow) for line in self.lines.values())
+
+    def line_for(self, request: SIPMessage, flow: Flow) -> Line | None:
+        """The line that a request of a known source is for, None when it names nobody here."""
+        user = _user(request.uri)
+        lines = [line for line in self.lines.values() if self._lets_in(line, flow)]
+        exact = next((line for line in lines if user in _names(line)), None)
+        if exact is not None:
+            return exact
+        if user is None:
+            return next((line for line in lines if isinstance(line, DirectLine)), None)
+        at_registrar = [line for line in lines if isinstance(line, RegisteredLine)]
+        # A trunk calls its one line by any number of ours; with several lines the number has to say which.
+        return at_registrar[0] if len(at_registrar) == 1 and not _has_direct(lines) else None
+
+    def _lets_in(self, line: Line, flow: Flow) -> bool:
+        host = flow.remote[0]
+        match line:
+            case DirectLine():
+                address = _address(host)
+                return any(address in network for network in line.allow_from if network.version == address.version)
+            case RegisteredLine():
+                return self.trusts(line.id, host)
+
+
+def _has_direct(lines: list[Line]) -> bool:
+    return any(isinstance(line, DirectLine) for line in lines)
+
+
+def _names(line: Line) -> tuple[str, ...]:
+    return (line.user, *line.aliases) if isinstance(line, DirectLine) else (line.user,)
+
+
+@lru_cache(maxsize=1024)
+def _address(host: str) -> IPv4Address | IPv6Address:
+    """The source of a datagram; an IPv4 address on a dual-stack socket comes as ::ffff:a.b.c.d."""
+    address = ip_address(host.partition("%")[0])
+    return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
+
+
+def _user(uri: str) -> str | None:
+    """The user part of a Request-URI; RemoteProtocolError(416) for a scheme that is neither sip, sips nor tel."""
+    if scheme_of(uri) == "tel":
+        return uri[4:].partition(";")[0]
+    user = SIPURI.parse(uri).user
+    if user is not None and not user.isprintable():
+        raise RemoteProtocolError("control characters in the Request-URI's user part")
+    return user

@@ -1,0 +1,46 @@
+"""Responses to requests: Via, From, To, Call-ID and CSeq are copied as raw text (RFC 3261 §8.2.6)."""
+
+from sip_bridge.sip.fields import check_value, split_outside
+from sip_bridge.sip.flow import Flow
+from sip_bridge.sip.message import VERSION, Headers, SIPMessage
+from sip_bridge.sip.status import SIPStatus
+
+
+def stamp_via(request: SIPMessage, flow: Flow) -> str:
+    """The Via lines of every response to a request, the topmost one with received and rport."""
+    lines = request.get_all("via")
+    top, *others = split_outside(lines[0], ",") if "," in lines[0] else [lines[0]]
+    stamped = request.via.received_from(*flow.remote)
+    first = top if stamped is request.via else stamped.format()
+    return "".join(f"Via: {line}\r\n" for line in (", ".join([first, *others]), *lines[1:]))
+
+
+def build_response(
+    request: SIPMessage,
+    via: str,
+    status: SIPStatus,
+    *,
+    to_tag: str | None = None,
+    headers: Headers = (),
+    content: bytes = b"",
+    phrase: str | None = None,
+) -> bytes:
+    """The bytes of a response; ``via`` comes from `stamp_via`, a tag is only added where To has none."""
+    to = request.get("to") or ""
+    if to_tag is not None and request.to.tag is None:
+        to = f"{to};tag={to_tag}"
+    extra = "".join(f"{name}: {check_value(value, name)}\r\n" for name, value in headers)
+    head = (
+        f"{VERSION} {status.value} {check_value(phrase or status.phrase, 'phrase')}\r\n"
+        f"{via}From: {request.get('from')}\r\nTo: {to}\r\nCall-ID: {request.get('call-id')}\r\n"
+        f"CSeq: {request.get('cseq')}\r\n{extra}Content-Length: {len(content)}\r\n\r\n"
+    )
+    return head.encode("utf-8", "surrogateescape") + content
+
+
+def reply_flow(request: SIPMessage, flow: Flow) -> Flow:
+    """Where responses go (RFC 3261 §18.2.2, RFC 3581 §4): on UDP without rport, to the port of sent-by."""
+    via = request.via
+    if flow.is_reliable or any(name.lower() == "rport" for name, _ in via.params):
+        return flow
+    return Flow(transport=flow.transport, local=flow.local, remote=(flow.remote[0], via.sent_by[1]))
