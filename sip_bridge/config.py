@@ -87,7 +87,7 @@ def load(path: Path) -> Config:
     try:
         values = _CONFIG({} if document.data is None else document.data)
     except vol.MultipleInvalid as error:
-        problems = sorted((_problem(document, each) for each in error.errors), key=lambda each: each.line)
+        problems = sorted((_problem(document, each) for each in error.errors), key=Problem.order)
         raise ConfigError("\n".join(each.format(path) for each in problems)) from None  # the cause shows values
     return Config(
         bridge=values.get("bridge", BridgeSettings()),
@@ -341,14 +341,16 @@ def _repeated(names_of_each: Iterable[set[str]]) -> Iterable[tuple[int, int]]:
         first.update(dict.fromkeys(names - first.keys(), index))
 
 
-_CONFIG: Final = valid.section(
-    dict,
-    {
-        valid.required("accounts", "at least one account"): _accounts,
-        vol.Optional("bridge"): _BRIDGE,
-        vol.Optional("mqtt"): _mqtt,
-        vol.Optional("sip"): _SIP,
-        vol.Optional("log_level"): valid.one_of("debug", "info", "warning", "error"),
-        vol.Optional("state_dir"): _folder,
-    },
+_CONFIG: Final = vol.Schema(
+    valid.section(
+        dict,
+        {
+            valid.required("accounts", "at least one account"): _accounts,
+            vol.Optional("bridge"): _BRIDGE,
+            vol.Optional("mqtt"): _mqtt,
+            vol.Optional("sip"): _SIP,
+            vol.Optional("log_level"): valid.one_of("debug", "info", "warning", "error"),
+            vol.Optional("state_dir"): _folder,
+        },
+    )
 )

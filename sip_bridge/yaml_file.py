@@ -47,6 +47,10 @@ class Problem:
     path: KeyPath
     text: str
 
+    def order(self) -> tuple[int, str, str]:
+        """Sorts problems as the file has them."""
+        return self.line, format_path(self.path), self.text
+
     def format(self, file: Path) -> str:
         """``config.yaml:12: accounts[1].transport: expected one of udp, tcp, tls``."""
         where = f"{format_path(self.path)}: " if self.path else ""
@@ -240,6 +244,8 @@ def _compose(file: Path, text: str) -> yaml.Node | None:
 
 def _syntax_error(file: Path, error: yaml.MarkedYAMLError) -> str:
     problem = error.problem or "not YAML"
+    if problem.startswith("but "):
+        problem = f"{error.context}, {problem}"
     hint = next((f"; {hint}" for part, hint in _HINTS.items() if part in problem), "")
     text = f"not YAML: {_QUOTED_NAME.sub('', problem)}{hint}"
     mark = error.problem_mark or error.context_mark
