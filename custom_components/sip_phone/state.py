@@ -1,0 +1,184 @@
+"""What is known of a bridge and its lines, as a pure function of the retained messages seen so far.
+
+`reduce` is idempotent: the broker sends every retained message again after each reconnect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from .contract import (
+    AccountInfo,
+    Accounts,
+    AccountTopic,
+    Availability,
+    BridgeInfo,
+    BridgeState,
+    BridgeTopic,
+    CallEndedEvent,
+    CallInfo,
+    CallSnapshot,
+    CallState,
+    Direction,
+    Registration,
+    decode,
+    is_valid_id,
+)
+
+MAX_LINES: Final = 256  # lines that are remembered; whoever may publish can't make Home Assistant grow
+
+Retained = BridgeState | BridgeInfo | Accounts | Registration | CallSnapshot | CallEndedEvent
+_BRIDGE_PAYLOADS: Final[Mapping[str, type[Retained]]] = {"state": BridgeState, "info": BridgeInfo, "accounts": Accounts}
+_LINE_PAYLOADS: Final[Mapping[str, type[Retained]]] = {
+    "registration": Registration,
+    "call": CallSnapshot,
+    "last_call": CallEndedEvent,
+}
+_TALKING: Final = frozenset({CallState.IN_CALL, CallState.ON_HOLD})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineState:
+    """One account; None is what the bridge has not told."""
+
+    registration: Registration | None = None
+    call: CallSnapshot | None = None
+    last_call: CallEndedEvent | None = None
+
+    @property
+    def ringing_call(self) -> CallInfo | None:
+        """The oldest incoming call that nobody has answered."""
+        return next((call for call in self._calls if _is_ringing(call)), None)
+
+    @property
+    def live_call(self) -> CallInfo | None:
+        """The call that a person means: the one they talk in, else the oldest."""
+        talking = (call for call in self._calls if call.state in _TALKING)
+        return next(talking, self._calls[0] if self._calls else None)
+
+    @property
+    def is_ringing(self) -> bool | None:
+        """Whether an incoming call rings."""
+        return None if self.call is None else self.ringing_call is not None
+
+    @property
+    def is_in_call(self) -> bool | None:
+        """Whether a call was answered and lives, on hold or not."""
+        return None if self.call is None else self.call.state in _TALKING
+
+    @property
+    def remote_party(self) -> str | None:
+        """Who the live call is with: the name they give, else their number, else their URI."""
+        call = self.live_call
+        return None if call is None else call.remote.name or call.remote.user or call.remote.uri
+
+    @property
+    def last_call_started(self) -> datetime | None:
+        """When the last call began; None when the bridge's word can't be read as a time with its zone."""
+        return None if self.last_call is None else parse_time(self.last_call.started_at)
+
+    @property
+    def _calls(self) -> tuple[CallInfo, ...]:
+        return () if self.call is None else self.call.calls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneState:
+    """One bridge; None is what it has not told."""
+
+    availability: Availability | None = None
+    info: BridgeInfo | None = None
+    accounts: Mapping[str, AccountInfo] | None = None
+    lines: Mapping[str, LineState] = field(default_factory=dict)
+
+    @property
+    def is_online(self) -> bool:
+        """Whether the bridge can be trusted to keep the rest true."""
+        return self.availability is Availability.ONLINE
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the bridge has introduced itself."""
+        return self.availability is not None and self.info is not None and self.accounts is not None
+
+    def line(self, account: str) -> LineState:
+        """What is known of an account, be it nothing."""
+        return self.lines.get(account, _UNKNOWN_LINE)
+
+
+_UNKNOWN_LINE: Final = LineState()
+
+
+def payload_class(topic: AccountTopic | BridgeTopic) -> type[Retained] | None:
+    """The class of a retained payload that the reducer takes, or None when the topic is of no interest to it."""
+    if topic.name is not None:
+        return None
+    if isinstance(topic, BridgeTopic):
+        return _BRIDGE_PAYLOADS.get(topic.kind)
+    return _LINE_PAYLOADS.get(topic.kind) if is_valid_id(topic.account) else None
+
+
+def read(kind: type[Retained], data: bytes) -> Retained | None:
+    """A retained payload; None when it is empty, which is how MQTT removes one. Raises `ContractError`."""
+    return decode(kind, data) if data else None
+
+
+def reduce(state: PhoneState, topic: AccountTopic | BridgeTopic, payload: Retained | None) -> PhoneState:
+    """The state after a message whose payload has the topic's `payload_class`."""
+    if isinstance(topic, AccountTopic):
+        return _reduce_line(state, topic, payload)
+    match payload:
+        case BridgeState():
+            return _with_availability(state, payload.state)
+        case Accounts():
+            return _with_accounts(state, payload)
+        case BridgeInfo():
+            return replace(state, info=payload)
+        case _ if topic.kind == "state":
+            return _with_availability(state, None)
+        case _ if topic.kind == "accounts":
+            return replace(state, accounts=None)
+        case _:
+            return replace(state, info=None)
+
+
+def without_broker(state: PhoneState) -> PhoneState:
+    """The state once the broker is out of reach: what may have changed meanwhile is forgotten."""
+    return _with_availability(state, None)
+
+
+def parse_time(text: str) -> datetime | None:
+    """An RFC 3339 time; None when it is no such thing or lacks its zone."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time.tzinfo is not None else None
+
+
+def _with_availability(state: PhoneState, availability: Availability | None) -> PhoneState:
+    """A bridge that went away takes its calls along: what the broker retains of them is no longer true."""
+    if availability is Availability.ONLINE:
+        return replace(state, availability=availability)
+    lines = {account: replace(line, call=None) for account, line in state.lines.items()}
+    return replace(state, availability=availability, lines=lines)
+
+
+def _with_accounts(state: PhoneState, payload: Accounts) -> PhoneState:
+    accounts = {account.id: account for account in payload.accounts[:MAX_LINES] if is_valid_id(account.id)}
+    lines = {account: line for account, line in state.lines.items() if account in accounts}
+    return replace(state, accounts=accounts, lines=lines)
+
+
+def _reduce_line(state: PhoneState, topic: AccountTopic, payload: Retained | None) -> PhoneState:
+    if topic.account not in state.lines and len(state.lines) >= MAX_LINES:
+        return state
+    line = replace(state.line(topic.account), **{topic.kind: payload})  # type: ignore[arg-type]  # payload_class()
+    return replace(state, lines={**state.lines, topic.account: line})
+
+
+def _is_ringing(call: CallInfo) -> bool:
+    return call.direction is Direction.INCOMING and call.state is CallState.RINGING
