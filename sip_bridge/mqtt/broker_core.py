@@ -83,6 +83,10 @@ class _Connection:
     session: Session | None = None  # None before the CONNECT
     is_writable: bool = True
 
+    def heard(self, now: float) -> None:
+        """A packet came: the client lives (MQTT 5 §3.1.2.10)."""
+        self.deadline = now + 1.5 * self.keep_alive if self.keep_alive else None
+
 
 @dataclass(slots=True, kw_only=True)
 class BrokerCore:
@@ -178,7 +182,7 @@ class BrokerCore:
         session = connection.session
         if session is None:
             raise PacketError("the first packet is not CONNECT", reason=Reason.PROTOCOL_ERROR)
-        connection.deadline = now + 1.5 * connection.keep_alive if connection.keep_alive else None
+        connection.heard(now)
         match packet:
             case Publish():
                 self._on_publish(connection, session, packet, now)
@@ -215,7 +219,7 @@ class BrokerCore:
         connection.session = session
         connection.stream.limit = self.limits.max_packet_size
         connection.keep_alive = packet.keep_alive
-        connection.deadline = now + 1.5 * packet.keep_alive if packet.keep_alive else None
+        connection.heard(now)
         properties = self._connack_properties(packet, client_id)
         answer = codec.encode_connack(packet.version, Reason.SUCCESS, session_present=is_present, properties=properties)
         self._send(connection, answer)
