@@ -81,6 +81,11 @@ class Endpoint:
         """How many calls are alive."""
         return len(self._core.sessions)
 
+    @property
+    def has_open_requests(self) -> bool:
+        """Whether a request of ours still waits for its final response."""
+        return self._core.layer.has_open_requests
+
     def resolved(self, hop: Hop, flows: tuple[Flow, ...], now: float) -> None:
         """The answer to `ResolveNeeded`: flows to the hop, best first; none when it can't be reached."""
         hosts = frozenset(flow.remote[0] for flow in flows)
@@ -142,12 +147,8 @@ class Endpoint:
         del now
         line = self._policy.lines[line_id]
         uri = target_uri(line, target)
-        at_registrar = isinstance(line, RegisteredLine) and uri.host == line.domain
-        routes: tuple[str, ...] = ()
-        hop = Hop.of(uri)
-        if isinstance(line, RegisteredLine) and at_registrar:
-            hop = line.first_hop
-            routes = (f"<{line.outbound_proxy.format()}>",) if line.outbound_proxy else ()
+        hop = first_hop(line, uri)
+        proxy = line.outbound_proxy if isinstance(line, RegisteredLine) and hop == line.first_hop else None
         call_id = self._core.chance.token(16)
         session = OutgoingCall(
             self._core,
@@ -161,14 +162,19 @@ class Endpoint:
                 domain=line.domain if isinstance(line, RegisteredLine) else None,
                 hop=hop,
                 offer=offer,
-                routes=routes,
+                routes=(f"<{proxy.format()}>",) if proxy else (),
                 headers=_checked_headers(headers or {}),
             ),
-            authenticator=self._authenticators.get(line.id) if at_registrar else None,
+            authenticator=self._authenticators.get(line.id),
         )
         self._core.sessions[session.id] = session
         session.start()
         return session.id
+
+    def first_hop(self, line_id: str, target: str) -> Hop:
+        """Where an INVITE to a target would go first; LocalProtocolError for a target that is none."""
+        line = self._policy.lines[line_id]
+        return first_hop(line, target_uri(line, target))
 
     def ring(self, call: str, status: SIPStatus, now: float, content: bytes = b"") -> None:
         """Send a provisional response to a received call."""
@@ -364,6 +370,12 @@ class Endpoint:
             1 for s in sessions if isinstance(s, IncomingCall) and not s.is_confirmed and s.source == source
         )
         return unanswered >= MAX_UNANSWERED_PER_SOURCE
+
+
+def first_hop(line: Line, target: SIPURI) -> Hop:
+    """A registered line calls its own domain through its proxy or registrar, anything else directly."""
+    at_registrar = isinstance(line, RegisteredLine) and target.host == line.domain
+    return line.first_hop if isinstance(line, RegisteredLine) and at_registrar else Hop.of(target)
 
 
 def target_uri(line: Line, target: str) -> SIPURI:

@@ -47,7 +47,6 @@ class IncomingCall(Session):
                 local_seq=int.from_bytes(self._core.chance.entropy(2)),
             )
         )
-        self._signal("remote", "INVITE")
         self._core.emit(
             CallReceived(
                 call=self.id,
@@ -57,6 +56,7 @@ class IncomingCall(Session):
                 offer=request.content,
             )
         )
+        self._signal("remote", "INVITE")
 
     @property
     def source(self) -> str:

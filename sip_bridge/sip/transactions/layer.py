@@ -196,6 +196,11 @@ class TransactionLayer:
     def __len__(self) -> int:
         return len(self._clients) + len(self._servers)
 
+    @property
+    def has_open_requests(self) -> bool:
+        """Whether a request of ours still waits for its final response."""
+        return any(not transaction.is_finished for transaction in self._clients.values())
+
     def settle(self, transaction: ClientTransaction | ServerTransaction) -> None:
         """After each step of a machine: forget it when it is over, else take note of its deadline."""
         if not transaction.is_over:

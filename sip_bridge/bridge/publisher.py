@@ -1,0 +1,191 @@
+"""Phone events to MQTT: what is retained, what is told once, in the order in which it happened."""
+
+import secrets
+from collections.abc import Mapping
+from itertools import count
+from typing import Any, Protocol
+
+from sip_bridge.bridge import translate
+from sip_bridge.mqtt import contract
+from sip_bridge.mqtt.contract import Topics
+from sip_bridge.phone.call import VoIPCall
+from sip_bridge.phone.events import CallChanged, CallFinished, DTMFPressed, PhoneEvent, PlaybackEnded
+from sip_bridge.phone.phone import VoIPPhone
+from sip_bridge.sip.events import CallSignaled, RegistrationChanged
+
+
+class Clock(Protocol):
+    """Where "now" comes from: Unix seconds."""
+
+    def __call__(self) -> float:
+        """Now."""
+
+
+class Outlet(Protocol):
+    """Where messages go; see `MQTTSession`."""
+
+    def publish(self, topic: str, payload: str, *, qos: int = 1, retain: bool = False) -> None:
+        """Publish once, in order."""
+
+    def retain(self, topic: str, payload: str) -> None:
+        """Publish retained, and again after each reconnect."""
+
+
+class Publisher:
+    """Keeps the retained topics true and tells events."""
+
+    def __init__(self, outlet: Outlet, topics: Topics, *, clock: Clock) -> None:
+        self._outlet = outlet
+        self._topics = topics
+        self._clock = clock
+        self._seq = count(1)
+        self._shown: dict[str, object] = {}
+        self.session = secrets.token_hex(8)
+        self.started_at = clock()
+
+    # --- retained ---
+
+    def show(self, topic: str, payload: object) -> None:
+        """Retain a payload, if it says something new."""
+        if self._shown.get(topic) != payload:
+            self._shown[topic] = payload
+            ts = None if isinstance(payload, contract.Discovery) else self._clock()
+            self._outlet.retain(topic, contract.encode(payload, ts))
+
+    def show_bridge(
+        self, *, name: str, version: str, phones: Mapping[str, VoIPPhone], config: Mapping[str, Any]
+    ) -> None:
+        """Everything that is known at the start."""
+        topics = self._topics
+        self.show(topics.discovery, contract.Discovery(bridge=topics.bridge, name=name, base_topic=topics.base))
+        verbs = (*contract.ACCOUNT_VERBS, *contract.BRIDGE_VERBS)
+        info = contract.BridgeInfo(
+            name=name,
+            version=version,
+            session=self.session,
+            started_at=contract.rfc3339(self.started_at),
+            capabilities=verbs,
+            config=config,
+        )
+        self.show(topics.of_bridge("info"), info)
+        accounts = tuple(translate.account_info(phone.account) for phone in phones.values())
+        self.show(topics.of_bridge("accounts"), contract.Accounts(accounts=accounts))
+        for phone in phones.values():
+            self.show_registration(phone)
+            self.show_calls(phone)
+
+    def show_registration(self, phone: VoIPPhone) -> None:
+        """The registration of one account."""
+        payload = translate.registration(phone.account, phone.registration, self._clock())
+        self.show(self._topics.of_account(phone.account.id, "registration"), payload)
+
+    def show_calls(self, phone: VoIPPhone) -> None:
+        """The calls of one account."""
+        payload = translate.snapshot(list(phone.calls.values()))
+        self.show(self._topics.of_account(phone.account.id, "call"), payload)
+
+    # --- events ---
+
+    def tell(self, phone: VoIPPhone, event: PhoneEvent) -> None:
+        """Something happened on a phone."""
+        match event:
+            case CallSignaled():
+                self._signaled(phone, event)
+            case CallFinished():
+                self._finished(phone, event)
+            case DTMFPressed():
+                self._pressed(phone, event)
+            case PlaybackEnded():
+                self._played(phone, event)
+            case RegistrationChanged():
+                self._registration_changed(phone, event)
+            case CallChanged():
+                self.show_calls(phone)
+
+    def _signaled(self, phone: VoIPPhone, event: CallSignaled) -> None:
+        call = phone.calls[event.call]
+        name = event.method if event.status is None else event.status.name
+        fields = self._of_call(phone, call, name)
+        fields |= {
+            "origin": contract.Origin(event.origin),
+            "method": event.method,
+            "status": int(event.status) if event.status is not None else None,
+            "phrase": translate.printable(event.phrase) if event.phrase else None,
+            "description": event.status.description if event.status is not None else None,
+        }
+        self.show_calls(phone)
+        self._emit(phone, contract.Event(**fields))
+
+    def _finished(self, phone: VoIPPhone, event: CallFinished) -> None:
+        call = event.call
+        fields = self._of_call(phone, call, "CALL_ENDED")
+        fields |= {
+            "status": int(event.status) if event.status is not None else None,
+            "phrase": translate.printable(event.phrase) if event.phrase else None,
+        }
+        ended = contract.CallEndedEvent(
+            **fields,
+            end_reason=translate.end_reason(event),
+            q850=event.q850,
+            started_at=contract.rfc3339(call.started_at),
+            ring_seconds=round(call.ring_seconds, 3),
+            talk_seconds=round(call.talk_seconds, 3),
+            quality=translate.quality(call.media.statistics) if call.answered_at is not None else None,
+        )
+        self.show(self._topics.of_account(phone.account.id, "last_call"), ended)
+        self.show_calls(phone)
+        self._emit(phone, ended)
+
+    def _pressed(self, phone: VoIPPhone, event: DTMFPressed) -> None:
+        fields = self._of_call(phone, event.call, "DTMF") | {"origin": contract.Origin.REMOTE}
+        self._emit(
+            phone,
+            contract.DTMFEvent(
+                **fields,
+                digits=event.digit,
+                dtmf_method=contract.DTMFMethod(event.method),
+                duration_ms=event.duration_ms,
+            ),
+        )
+
+    def _played(self, phone: VoIPPhone, event: PlaybackEnded) -> None:
+        fields = self._of_call(phone, event.call, "PLAYBACK_DONE") | {"origin": contract.Origin.LOCAL}
+        self._emit(
+            phone,
+            contract.PlaybackDoneEvent(**fields, source=event.source, completed=event.completed, error=event.error),
+        )
+
+    def _registration_changed(self, phone: VoIPPhone, event: RegistrationChanged) -> None:
+        topic = self._topics.of_account(phone.account.id, "registration")
+        before = self._shown.get(topic)
+        self.show_registration(phone)
+        state = translate.registration_state(phone.account, event)
+        if isinstance(before, contract.Registration) and before.state is state:
+            return  # a refresh: the retained topic has the new end, an event would be noise
+        fields = self._of_line(phone, "REGISTRATION_CHANGED") | {
+            "status": int(event.status) if event.status is not None else None,
+            "phrase": translate.printable(event.phrase) if event.phrase else None,
+        }
+        self._emit(phone, contract.RegistrationChangedEvent(**fields, registration=state))
+
+    def _of_line(self, phone: VoIPPhone, name: str) -> dict[str, Any]:
+        seq = next(self._seq)
+        return {
+            "event": name,
+            "event_id": f"{self.session}-{seq}",
+            "seq": seq,
+            "session": self.session,
+            "account": phone.account.id,
+            "state": translate.snapshot(list(phone.calls.values())).state,
+        }
+
+    def _of_call(self, phone: VoIPPhone, call: VoIPCall, name: str) -> dict[str, Any]:
+        return self._of_line(phone, name) | {
+            "call_id": translate.printable(call.call_id),
+            "direction": translate.direction(call),
+            "remote": translate.remote(call),
+        }
+
+    def _emit(self, phone: VoIPPhone, event: contract.Event) -> None:
+        topic = self._topics.of_account(phone.account.id, "event", event.event)
+        self._outlet.publish(topic, contract.encode(event, self._clock()))

@@ -1,0 +1,242 @@
+"""Commands over MQTT to phone calls: decode, choose the call, do it, answer."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from sip_bridge.bridge import translate
+from sip_bridge.errors import (
+    InvalidStateError,
+    LocalProtocolError,
+    MediaError,
+    NegotiationError,
+    NoPortsAvailableError,
+    NotAllowedError,
+    SipBridgeError,
+    TransportError,
+)
+from sip_bridge.mqtt import contract
+from sip_bridge.mqtt.contract import AccountRequest, ErrorCode, Response
+from sip_bridge.phone.call import Announcement, CallState, VoIPCall
+from sip_bridge.phone.phone import VoIPPhone
+from sip_bridge.sip.status import SIPStatus
+
+REPEAT_WINDOW: Final = 60.0  # seconds in which a repeated transaction is answered again, not done again
+_TRANSACTIONS_KEPT: Final = 512
+_MAX_RINGING: Final = 600.0  # seconds
+
+# What an exception of the phone means to the sender of a request; the first class that fits wins.
+_CODES: Final[tuple[tuple[type[SipBridgeError], ErrorCode], ...]] = (
+    (LocalProtocolError, ErrorCode.INVALID_PAYLOAD),
+    (NotAllowedError, ErrorCode.NOT_ALLOWED),
+    (InvalidStateError, ErrorCode.WRONG_STATE),
+    (MediaError, ErrorCode.MEDIA_ERROR),
+    (NegotiationError, ErrorCode.MEDIA_ERROR),
+    (NoPortsAvailableError, ErrorCode.BUSY),
+    (TransportError, ErrorCode.SIP_ERROR),
+)
+
+
+class RequestError(SipBridgeError):
+    """A request that is not done, with the code that its sender gets."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Requests:
+    """Carries requests out. ``answer`` never raises: whatever goes wrong becomes an error response."""
+
+    def __init__(
+        self,
+        phones: Mapping[str, VoIPPhone],
+        *,
+        health: Callable[[], contract.Health],
+        clock: Callable[[], float],
+    ) -> None:
+        self._phones = phones
+        self._health = health
+        self._clock = clock
+        self._answered: OrderedDict[tuple[str, str, str], tuple[float, Response | None]] = OrderedDict()
+
+    async def answer_account(self, account: str, verb: str, payload: bytes) -> Response | None:
+        """The response to ``account/<id>/request/<verb>``; None for a repeat of what is being done just now."""
+        transaction = contract.transaction_of(payload)
+        if transaction is None:
+            return await self._answer(account, verb, payload, None)
+        key = (account, verb, transaction)
+        self._forget_old()
+        if key in self._answered:
+            return self._answered[key][1]
+        self._answered[key] = (self._clock(), None)
+        response = await self._answer(account, verb, payload, transaction)
+        self._answered[key] = (self._clock(), response)
+        return response
+
+    def _forget_old(self) -> None:
+        oldest_kept = self._clock() - REPEAT_WINDOW
+        while self._answered:
+            key, (at, _) = next(iter(self._answered.items()))
+            if at >= oldest_kept and len(self._answered) < _TRANSACTIONS_KEPT:
+                return
+            del self._answered[key]
+
+    async def _answer(self, account: str, verb: str, payload: bytes, transaction: str | None) -> Response:
+        phone = self._phones.get(account)
+        if phone is None:
+            return Response.failed(ErrorCode.UNKNOWN_ACCOUNT, f"there is no account {account!r}", transaction)
+        if verb not in contract.ACCOUNT_VERBS:
+            return Response.failed(ErrorCode.UNKNOWN_VERB, f"there is no verb {verb!r}", transaction)
+        try:
+            request = contract.decode_account_request(verb, payload)
+            self._check_expiry(request)
+            data = await self._do(phone, request)
+        except contract.ContractError as error:
+            return Response.failed(ErrorCode.INVALID_PAYLOAD, str(error), transaction)
+        except RequestError as error:
+            return Response.failed(error.code, str(error), transaction)
+        except SipBridgeError as error:
+            return Response.failed(_code_of(error), str(error), transaction)
+        return Response.ok(transaction, **data)
+
+    def answer_bridge(self, verb: str, payload: bytes) -> Response:
+        """The response to ``request/<verb>``."""
+        transaction = contract.transaction_of(payload)
+        if verb not in contract.BRIDGE_VERBS:
+            return Response.failed(ErrorCode.UNKNOWN_VERB, f"there is no verb {verb!r}", transaction)
+        try:
+            request = contract.decode_bridge_request(verb, payload)
+            self._check_expiry(request)
+        except contract.ContractError as error:
+            return Response.failed(ErrorCode.INVALID_PAYLOAD, str(error), transaction)
+        except RequestError as error:
+            return Response.failed(error.code, str(error), transaction)
+        return Response(status="ok", transaction=transaction, data=contract.as_data(self._health()))
+
+    def _check_expiry(self, request: contract.Request) -> None:
+        if request.expires is None:
+            return
+        try:
+            end = datetime.fromisoformat(request.expires)
+        except ValueError as error:
+            raise RequestError(ErrorCode.INVALID_PAYLOAD, "expires: expected an RFC 3339 time") from error
+        if end.tzinfo is None:
+            raise RequestError(ErrorCode.INVALID_PAYLOAD, "expires: expected a time zone")
+        if end.timestamp() < self._clock():
+            raise RequestError(ErrorCode.EXPIRED, f"expired at {request.expires}")
+
+    async def _do(self, phone: VoIPPhone, request: AccountRequest) -> dict[str, Any]:
+        match request:
+            case contract.Dial():
+                return await self._dial(phone, request)
+            case contract.Register():
+                phone.register()
+                return {}
+            case contract.Unregister():
+                phone.unregister()
+                return {}
+            case _:
+                return await self._do_in_call(choose_call(phone, request), request)
+
+    async def _dial(self, phone: VoIPPhone, request: contract.Dial) -> dict[str, Any]:
+        if not any(fnmatchcase(request.to, pattern) for pattern in phone.account.allow_dial):
+            raise NotAllowedError(f"allow_dial of account {phone.account.id!r} does not let {request.to!r} be dialled")
+        if not phone.is_registered:
+            raise RequestError(ErrorCode.NOT_REGISTERED, f"account {phone.account.id!r} is not registered")
+        if not 1 <= request.timeout <= _MAX_RINGING:
+            raise RequestError(ErrorCode.INVALID_PAYLOAD, f"timeout: expected 1 to {_MAX_RINGING:.0f} seconds")
+        announcement = None
+        if request.play is not None:
+            announcement = Announcement(
+                source=request.play, settle=request.hold_ms / 1000, hangup_after=request.auto_hangup
+            )
+        call = await phone.dial(
+            request.to,
+            timeout=request.timeout,
+            from_name=request.from_name,
+            headers=request.headers,
+            announcement=announcement,
+        )
+        return {"call_id": translate.printable(call.call_id)}
+
+    async def _do_in_call(self, call: VoIPCall, request: "CallRequest") -> dict[str, Any]:
+        match request:
+            case contract.Answer():
+                await call.answer()
+            case contract.Reject(status=status):
+                call.reject(_refusal_status(status))
+            case contract.Hangup(status=status):
+                if call.is_incoming and call.state is CallState.RINGING:
+                    call.reject(_refusal_status(status))
+                else:
+                    call.hangup()
+            case contract.SendDTMF(digits=digits, duration_ms=duration_ms, gap_ms=gap_ms):
+                call.send_dtmf(digits, duration_ms=duration_ms, gap_ms=gap_ms)
+            case contract.Play(url=url, loop=loop, volume=volume):
+                await call.play(url, loop=loop, volume=volume)
+            case contract.StopPlayback():
+                call.stop_playback()
+            case contract.Mute():
+                call.mute(True)  # noqa: FBT003  # the name is the argument
+            case contract.Unmute():
+                call.mute(False)  # noqa: FBT003  # the name is the argument
+        return {"call_id": translate.printable(call.call_id)}
+
+
+CallRequest = (
+    contract.Answer
+    | contract.Reject
+    | contract.Hangup
+    | contract.SendDTMF
+    | contract.Play
+    | contract.StopPlayback
+    | contract.Mute
+    | contract.Unmute
+)
+
+
+def choose_call(phone: VoIPPhone, request: CallRequest) -> VoIPCall:
+    """The call that a request is about: the one it names, else the only one that fits."""
+    calls = list(phone.calls.values())
+    if request.call_id is not None:
+        named = [call for call in calls if translate.printable(call.call_id) == request.call_id]
+        if not named:
+            raise RequestError(ErrorCode.NO_CALL, "that call is over, or never was")
+        fitting = named
+    elif not calls:
+        raise RequestError(ErrorCode.NO_CALL, f"account {phone.account.id!r} has no call")
+    else:
+        fitting = [call for call in calls if _fits(call, request)]
+        if not fitting:
+            states = ", ".join(translate.call_state(call.state) for call in calls)
+            raise RequestError(ErrorCode.WRONG_STATE, f"no call can do that: {states}")
+    if len(fitting) > 1:
+        raise RequestError(ErrorCode.AMBIGUOUS_CALL, f"{len(fitting)} calls fit: name one by call_id")
+    call = fitting[0]
+    state = translate.call_state(call.state)
+    if request.if_state is not None and request.if_state is not state:
+        raise RequestError(ErrorCode.WRONG_STATE, f"the call is {state}, not {request.if_state}")
+    return call
+
+
+def _fits(call: VoIPCall, request: CallRequest) -> bool:
+    match request:
+        case contract.Hangup():
+            return True
+        case contract.Answer() | contract.Reject():
+            return call.is_incoming and call.state is CallState.RINGING
+        case _:
+            return call.is_talking
+
+
+def _refusal_status(code: int) -> SIPStatus:
+    if not 400 <= code <= 699:
+        raise RequestError(ErrorCode.INVALID_PAYLOAD, "status: expected 400 to 699")
+    return SIPStatus(code)
+
+
+def _code_of(error: SipBridgeError) -> ErrorCode:
+    return next((code for kind, code in _CODES if isinstance(error, kind)), ErrorCode.INTERNAL_ERROR)

@@ -1,0 +1,209 @@
+"""The running bridge: broker, MQTT session, SIP client and phones, started and stopped in order."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from sip_bridge import __version__
+from sip_bridge.bridge import translate
+from sip_bridge.bridge.log import MQTTLogHandler
+from sip_bridge.bridge.publisher import Publisher
+from sip_bridge.bridge.requests import Requests
+from sip_bridge.config import Config, EmbeddedMQTT, redacted
+from sip_bridge.mqtt import contract
+from sip_bridge.mqtt.broker import BrokerSettings, EmbeddedBroker
+from sip_bridge.mqtt.contract import Topics
+from sip_bridge.mqtt.session import InboundMessage, MQTTSession, MQTTSettings
+from sip_bridge.phone.client import SIPClient
+from sip_bridge.phone.events import PhoneEvent
+from sip_bridge.phone.phone import VoIPPhone
+
+_LOG = logging.getLogger(__name__)
+HEALTH_INTERVAL: Final = 60.0  # seconds
+MAX_REQUESTS: Final = 64  # requests being carried out at a time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """Where a started bridge can be reached, for a person to read."""
+
+    sip_port: int
+    mqtt_host: str
+    mqtt_port: int
+    is_broker_embedded: bool
+
+
+class Bridge:
+    """Joins phones and MQTT. ``async with running(config) as bridge`` starts and stops it."""
+
+    def __init__(self, config: Config, client: SIPClient) -> None:
+        self._config = config
+        self._client = client
+        self.topics = Topics(base=config.mqtt.base_topic, bridge=config.bridge.id)
+        self.phones = {account.id: VoIPPhone(client, account, listener=self._tell) for account in config.accounts}
+        self._requests = Requests(self.phones, health=self.health, clock=time.time)
+        self._session: MQTTSession | None = None
+        self._publisher: Publisher | None = None
+        self._in_progress = 0
+        self.dropped_requests = 0
+
+    def session(self, settings: MQTTSettings) -> MQTTSession:
+        """The MQTT session that this bridge speaks through."""
+        offline = contract.encode(contract.BridgeState(state=contract.Availability.OFFLINE), time.time())
+        self._session = MQTTSession(
+            settings,
+            will=(self.topics.of_bridge("state"), offline),
+            filters=self.topics.requests,
+            on_message=self._received,
+            on_home_assistant_online=lambda: None,  # the session publishes all retained topics again by itself
+        )
+        self._publisher = Publisher(self._session, self.topics, clock=time.time)
+        return self._session
+
+    def start(self) -> None:
+        """Publish what is known, serve every line, and say online."""
+        publisher, config = self._started()
+        publisher.show_bridge(name=config.bridge.name, version=__version__, phones=self.phones, config=redacted(config))
+        for phone in self.phones.values():
+            phone.start()
+        online = contract.BridgeState(state=contract.Availability.ONLINE)
+        publisher.show(self.topics.of_bridge("state"), online)
+
+    def stop(self) -> None:
+        """Hang up and deregister every phone."""
+        for phone in self.phones.values():
+            phone.stop()
+
+    def _started(self) -> tuple[Publisher, Config]:
+        if self._publisher is None:
+            raise RuntimeError("the bridge has no MQTT session yet")
+        return self._publisher, self._config
+
+    def _tell(self, phone: VoIPPhone, event: PhoneEvent) -> None:
+        self._started()[0].tell(phone, event)
+
+    def health(self) -> contract.Health:
+        """Figures for ``B/health``."""
+        phones = self.phones.values()
+        publisher, _ = self._started()
+        return contract.Health(
+            uptime_seconds=round(time.time() - publisher.started_at, 3),
+            accounts=len(phones),
+            registered=sum(
+                translate.registration_state(phone.account, phone.registration) is contract.RegistrationState.REGISTERED
+                for phone in phones
+            ),
+            calls=sum(len(phone.calls) for phone in phones),
+            mqtt_queued=self._session.queued if self._session else 0,
+            counters=dict(self._client.endpoint.counters) | {"dropped_requests": self.dropped_requests},
+        )
+
+    async def report_health(self) -> None:
+        """Publish the health for ever."""
+        while True:
+            self._publish(self.topics.of_bridge("health"), contract.encode(self.health(), time.time()), qos=0)
+            await asyncio.sleep(HEALTH_INTERVAL)
+
+    # --- requests ---
+
+    def _received(self, message: InboundMessage) -> None:
+        topic = self.topics.parse(message.topic)
+        if topic is None or topic.kind != "request" or topic.name is None:
+            return
+        if message.retained:
+            _LOG.warning("dropped a retained request on %s: a broker would replay it at each start", message.topic)
+            self.dropped_requests += 1
+        elif self._in_progress >= MAX_REQUESTS:
+            _LOG.warning("dropped a request on %s: %d are in progress", message.topic, MAX_REQUESTS)
+            self.dropped_requests += 1
+        else:
+            self._in_progress += 1
+            self._client.start_task(self._carry_out(topic, topic.name, message), name=f"request {message.topic}")
+
+    async def _carry_out(
+        self, topic: contract.AccountTopic | contract.BridgeTopic, verb: str, message: InboundMessage
+    ) -> None:
+        try:
+            match topic:
+                case contract.AccountTopic(account=account):
+                    response = await self._requests.answer_account(account, verb, message.payload)
+                    answer_topic = self.topics.of_account(account, "response", verb)
+                case contract.BridgeTopic():
+                    response = self._requests.answer_bridge(verb, message.payload)
+                    answer_topic = self.topics.of_bridge("response", verb)
+        finally:
+            self._in_progress -= 1
+        if response is None:
+            return
+        text = contract.encode(response, time.time())
+        if contract.verb_is_well_formed(verb):
+            self._publish(answer_topic, text)
+        if message.response_topic is not None:
+            self._publish(message.response_topic, text, correlation_data=message.correlation_data)
+
+    def _publish(self, topic: str, payload: str, *, qos: int = 1, correlation_data: bytes | None = None) -> None:
+        if self._session is not None:
+            self._session.publish(topic, payload, qos=qos, correlation_data=correlation_data)
+
+
+@asynccontextmanager
+async def running(config: Config) -> AsyncIterator[Running]:
+    """The bridge, from the first socket to the last goodbye.
+
+    Raises TransportError or BrokerError when an address is taken. On leaving it hangs up, deregisters, says offline
+    and closes, each within bounded time.
+    """
+    async with AsyncExitStack() as stack:
+        mqtt = config.mqtt
+        broker = None
+        if isinstance(mqtt, EmbeddedMQTT):
+            broker = await stack.enter_async_context(EmbeddedBroker(broker_settings(mqtt)))
+        client = SIPClient(config.sip)
+        bridge = Bridge(config, client)
+        settings = mqtt_settings(config, port=broker.port if broker else mqtt.port)
+        session = bridge.session(settings)
+        await stack.enter_async_context(session)
+        handler = MQTTLogHandler(session, bridge.topics.of_bridge("logging"))
+        root = logging.getLogger("sip_bridge")
+        root.addHandler(handler)
+        stack.callback(root.removeHandler, handler)
+        await stack.enter_async_context(client)
+        stack.callback(bridge.stop)
+        bridge.start()
+        health = client.start_task(bridge.report_health(), name="health")
+        stack.callback(health.cancel)
+        yield Running(
+            sip_port=client.port,
+            mqtt_host=settings.host,
+            mqtt_port=settings.port,
+            is_broker_embedded=broker is not None,
+        )
+
+
+def broker_settings(mqtt: EmbeddedMQTT) -> BrokerSettings:
+    """How the embedded broker is to listen."""
+    password = str(mqtt.password) if mqtt.password is not None else None
+    return BrokerSettings(host=mqtt.host, port=mqtt.port, username=mqtt.username, password=password)
+
+
+def mqtt_settings(config: Config, *, port: int) -> MQTTSettings:
+    """How the bridge reaches its broker; the embedded one on loopback."""
+    mqtt = config.mqtt
+    password = str(mqtt.password) if mqtt.password is not None else None
+    client_id = f"sip_bridge_{config.bridge.id}"
+    if isinstance(mqtt, EmbeddedMQTT):
+        host = "127.0.0.1" if mqtt.host == "0.0.0.0" else mqtt.host  # noqa: S104  # compared, not bound
+        return MQTTSettings(host=host, port=port, username=mqtt.username, password=password, client_id=client_id)
+    return MQTTSettings(
+        host=mqtt.host,
+        port=port,
+        username=mqtt.username,
+        password=password,
+        client_id=mqtt.client_id or client_id,
+        keepalive=mqtt.keepalive,
+        protocol=mqtt.protocol,
+    )

@@ -1,0 +1,163 @@
+"""From the phone's words to the contract's. Pure functions."""
+
+from sip_bridge.media.rtp import ReceptionStatistics
+from sip_bridge.mqtt import contract
+from sip_bridge.phone.call import CallState, VoIPCall
+from sip_bridge.phone.events import CallFinished
+from sip_bridge.phone.settings import Account, DirectAccount, RegisteredAccount
+from sip_bridge.sip.events import EndCause, RegistrationChanged, RegistrationState
+from sip_bridge.sip.status import SIPStatus
+from sip_bridge.sip.uri import user_of
+
+_BUSY = frozenset({SIPStatus.BUSY_HERE, SIPStatus.BUSY_EVERYWHERE})
+_DECLINED = frozenset({SIPStatus.DECLINE, SIPStatus.UNWANTED, SIPStatus.REJECTED})
+_NO_ANSWER = frozenset({SIPStatus.REQUEST_TIMEOUT, SIPStatus.TEMPORARILY_UNAVAILABLE, SIPStatus.REQUEST_TERMINATED})
+
+# Of several calls the line shows the state that matters most.
+_PRECEDENCE = (
+    contract.CallState.IN_CALL,
+    contract.CallState.ON_HOLD,
+    contract.CallState.EARLY_MEDIA,
+    contract.CallState.RINGING,
+    contract.CallState.DIALING,
+)
+
+
+def printable(text: str) -> str:
+    """Text of a peer as JSON can carry it: bytes that were no UTF-8 become U+FFFD."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def call_state(state: CallState) -> contract.CallState:
+    """A call's state in the contract's words."""
+    match state:
+        case CallState.DIALING:
+            return contract.CallState.DIALING
+        case CallState.RINGING:
+            return contract.CallState.RINGING
+        case CallState.EARLY_MEDIA:
+            return contract.CallState.EARLY_MEDIA
+        case CallState.IN_CALL:
+            return contract.CallState.IN_CALL
+        case CallState.ON_HOLD:
+            return contract.CallState.ON_HOLD
+        case CallState.ENDED:
+            return contract.CallState.IDLE
+
+
+def remote(call: VoIPCall) -> contract.Remote:
+    """The other party."""
+    name = call.remote.display_name
+    user = user_of(call.remote.uri)
+    return contract.Remote(
+        uri=printable(call.remote.uri),
+        user=printable(user) if user is not None else None,
+        name=printable(name) if name else None,
+    )
+
+
+def direction(call: VoIPCall) -> contract.Direction:
+    """Who called whom."""
+    return contract.Direction.INCOMING if call.is_incoming else contract.Direction.OUTGOING
+
+
+def call_info(call: VoIPCall) -> contract.CallInfo:
+    """One live call."""
+    return contract.CallInfo(
+        call_id=printable(call.call_id),
+        direction=direction(call),
+        state=call_state(call.state),
+        remote=remote(call),
+        started_at=contract.rfc3339(call.started_at),
+        answered_at=contract.rfc3339(call.answered_at) if call.answered_at is not None else None,
+        codec=call.media.codec,
+        muted=call.media.muted,
+    )
+
+
+def snapshot(calls: list[VoIPCall]) -> contract.CallSnapshot:
+    """The line's state and every live call."""
+    infos = tuple(call_info(call) for call in calls)
+    states = {info.state for info in infos}
+    state = next((state for state in _PRECEDENCE if state in states), contract.CallState.IDLE)
+    return contract.CallSnapshot(state=state, calls=infos)
+
+
+def end_reason(finished: CallFinished) -> contract.EndReason:
+    """Why a call ended, in the contract's closed set."""
+    if finished.timed_out:
+        return contract.EndReason.NO_ANSWER
+    match finished.cause:
+        case EndCause.HANGUP_LOCAL:
+            return contract.EndReason.HANGUP_LOCAL
+        case EndCause.HANGUP_REMOTE:
+            return contract.EndReason.HANGUP_REMOTE
+        case EndCause.CANCELED:
+            return contract.EndReason.CANCELED
+        case EndCause.ANSWERED_ELSEWHERE:
+            return contract.EndReason.ANSWERED_ELSEWHERE
+        case EndCause.TIMEOUT:
+            return contract.EndReason.TIMEOUT
+        case EndCause.UNREACHABLE:
+            return contract.EndReason.FAILED
+        case EndCause.REJECTED:
+            return _rejection(finished)
+
+
+def _rejection(finished: CallFinished) -> contract.EndReason:
+    status = finished.status
+    if status in _BUSY or status in _DECLINED:
+        was_busy = status in _BUSY and not finished.call.is_incoming
+        return contract.EndReason.BUSY if was_busy else contract.EndReason.DECLINED
+    if status in _NO_ANSWER:
+        return contract.EndReason.NO_ANSWER
+    return contract.EndReason.FAILED
+
+
+def registration_state(account: Account, change: RegistrationChanged | None) -> contract.RegistrationState:
+    """Where an account's registration stands."""
+    if isinstance(account, DirectAccount):
+        return contract.RegistrationState.DISABLED
+    if change is None:
+        return contract.RegistrationState.UNREGISTERED
+    match change.state:
+        case RegistrationState.REGISTERING:
+            return contract.RegistrationState.REGISTERING
+        case RegistrationState.REGISTERED:
+            return contract.RegistrationState.REGISTERED
+        case RegistrationState.UNREGISTERED:
+            return contract.RegistrationState.UNREGISTERED
+        case RegistrationState.FAILED:
+            return contract.RegistrationState.FAILED
+
+
+def registration(account: Account, change: RegistrationChanged | None, now: float) -> contract.Registration:
+    """The retained registration topic."""
+    has_end = change is not None and change.expires_in is not None
+    return contract.Registration(
+        state=registration_state(account, change),
+        status=int(change.status) if change is not None and change.status is not None else None,
+        phrase=printable(change.phrase) if change is not None and change.phrase else None,
+        expires_at=contract.rfc3339(now + change.expires_in) if has_end and change and change.expires_in else None,
+    )
+
+
+def account_info(account: Account) -> contract.AccountInfo:
+    """One line of the inventory."""
+    match account:
+        case DirectAccount():
+            kind, uri = contract.AccountKind.DIRECT, f"sip:{account.user}"
+        case RegisteredAccount():
+            kind, uri = contract.AccountKind.REGISTERED, f"sip:{account.user}@{account.server}"
+    contacts = tuple(contract.Contact(name=contact.name, number=contact.number) for contact in account.contacts)
+    return contract.AccountInfo(id=account.id, name=account.name, uri=uri, kind=kind, contacts=contacts)
+
+
+def quality(statistics: ReceptionStatistics) -> contract.RTPQuality:
+    """A call's audio figures."""
+    return contract.RTPQuality(
+        packets_sent=statistics.packets_sent,
+        packets_received=statistics.packets_received,
+        packets_lost=statistics.packets_lost,
+        jitter_ms=round(statistics.jitter_ms, 2),
+    )

@@ -1,0 +1,88 @@
+"""The command ``sip-bridge``: commands, logging, signals and exit codes.
+
+Exit codes: 0 done, 1 it could not be done (an address in use, nobody answered), 2 the configuration or the command
+line is wrong.
+"""
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from sip_bridge import __version__, config
+from sip_bridge.cli.demo import run_demo
+from sip_bridge.cli.ring import ring_once
+from sip_bridge.cli.serve import serve
+from sip_bridge.errors import ConfigError, SipBridgeError
+
+_CONFIG = click.option(
+    "-c",
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    default=Path("config.yaml"),
+    show_default=True,
+    help="The configuration file.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="sip-bridge")
+def commands() -> None:
+    """Brings a door station, an intercom or a phone line to MQTT and Home Assistant."""
+
+
+@commands.command()
+@_CONFIG
+def run(path: Path) -> None:
+    """Run the bridge until Ctrl-C or SIGTERM."""
+    settings = config.load(path)
+    _log_to_stderr(settings.log_level)
+    asyncio.run(serve(settings))
+
+
+@commands.command()
+@_CONFIG
+def check(path: Path) -> None:
+    """Check the configuration without starting anything."""
+    settings = config.load(path)
+    lines = ", ".join(account.id for account in settings.accounts)
+    click.echo(f"{path} is right: bridge {settings.bridge.id}, accounts {lines}")
+
+
+@commands.command()
+@click.option("--once", is_flag=True, help="Stop after the first call.")
+def demo(once: bool) -> None:  # click passes flags by position
+    """Run the bridge with a simulated door station that rings it, and show the MQTT messages."""
+    _log_to_stderr("warning")
+    asyncio.run(run_demo(once=once))
+
+
+@commands.command()
+@click.argument("uri", default="sip:door@127.0.0.1:5060")
+@click.option("--seconds", default=30.0, show_default=True, help="How long to ring before giving up.")
+@click.option("--talk", default=30.0, show_default=True, help="How long to talk once answered.")
+def ring(uri: str, seconds: float, talk: float) -> None:
+    """Be a door station: call URI, ring, and talk when answered."""
+    _log_to_stderr("warning")
+    sys.exit(0 if asyncio.run(ring_once(uri, ring_seconds=seconds, talk_seconds=talk)) else 1)
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(
+        level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr
+    )
+
+
+def main() -> None:
+    """The entry point: errors become one clear line and an exit code."""
+    try:
+        commands(standalone_mode=True)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+    except SipBridgeError as error:
+        click.echo(f"sip-bridge: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,289 @@
+"""VoIPCall: one call, its signalling in the core and its sound in a media session."""
+
+import asyncio
+import re
+import time
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
+
+from sip_bridge.errors import InvalidStateError, NegotiationError
+from sip_bridge.phone.events import CallChanged, CallFinished, DTMFPressed, PlaybackEnded
+from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaSession, PlaybackFinished
+from sip_bridge.sip.events import (
+    AnswerReceived,
+    CallAnswered,
+    CallConfirmed,
+    CallEnded,
+    CallPlaced,
+    CallProgressed,
+    CallReceived,
+    CallSignaled,
+    Event,
+    InfoReceived,
+    OfferReceived,
+    RegistrationChanged,
+)
+from sip_bridge.sip.fields import NameAddr
+from sip_bridge.sip.status import SIPStatus
+
+if TYPE_CHECKING:
+    from sip_bridge.phone.phone import VoIPPhone
+
+RING_LIMIT: Final = 180.0  # seconds: a caller that vanished without CANCEL doesn't ring for ever
+_DTMF_RELAY: Final = re.compile(rb"^\s*Signal\s*=\s*([0-9*#A-D])\s*$", re.MULTILINE | re.IGNORECASE)
+_DTMF_DURATION: Final = re.compile(rb"^\s*Duration\s*=\s*(\d{1,5})\s*$", re.MULTILINE | re.IGNORECASE)
+
+
+class CallState(Enum):
+    """Where a call stands."""
+
+    DIALING = auto()
+    RINGING = auto()
+    EARLY_MEDIA = auto()
+    IN_CALL = auto()
+    ON_HOLD = auto()
+    ENDED = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """What to play once a dialled call is answered: after ``settle`` seconds, so that the first word isn't cut."""
+
+    source: str
+    settle: float = 0.5
+    hangup_after: bool = False
+
+
+class VoIPCall:
+    """A call of one phone; made by the phone, never by its user."""
+
+    def __init__(
+        self,
+        phone: "VoIPPhone",
+        *,
+        call_id: str,
+        is_incoming: bool,
+        remote: NameAddr,
+        media: MediaSession,
+        offer: bytes = b"",
+        announcement: Announcement | None = None,
+    ) -> None:
+        self._phone = phone
+        self._client = phone.client
+        self._offer = offer
+        self._announcement = announcement
+        self._timed_out = False
+        self._ring_timer: asyncio.TimerHandle | None = None
+        self.media = media
+        self.call_id = call_id
+        self.is_incoming = is_incoming
+        self.remote = remote
+        self.state = CallState.RINGING if is_incoming else CallState.DIALING
+        self.started_at = time.time()
+        self.answered_at: float | None = None
+        self.ended_at: float | None = None
+
+    # --- orders ---
+
+    async def answer(self) -> None:
+        """Answer a ringing call; NegotiationError when its offer has nothing that we can do: it gets 488."""
+        self._require(CallState.RINGING, incoming=True)
+        await self.media.open()
+        self._require(CallState.RINGING, incoming=True)
+        try:
+            body = self.media.accept_offer(self._offer) if self._offer else self.media.create_offer()
+        except NegotiationError:
+            self._client.endpoint.reject(self.call_id, SIPStatus.NOT_ACCEPTABLE_HERE, self._client.now)
+            self._client.flush()
+            raise
+        self._client.endpoint.answer(self.call_id, body, self._client.now)
+        self._answered()
+        self._client.flush()
+
+    def reject(self, status: SIPStatus) -> None:
+        """Refuse a ringing call."""
+        self._require(CallState.RINGING, incoming=True)
+        self._client.endpoint.reject(self.call_id, status, self._client.now)
+        self._client.flush()
+
+    def hangup(self) -> None:
+        """End the call, whatever state it is in."""
+        if self.state is CallState.ENDED:
+            raise InvalidStateError(f"call {self.call_id} is over")
+        self._client.endpoint.hangup(self.call_id, self._client.now)
+        self._client.flush()
+
+    async def play(self, source: str, *, loop: bool = False, volume: float = 1.0) -> None:
+        """Play a file into the call, instead of what plays now; MediaError when it can't be."""
+        self._require_talking()
+        await self.media.play(source, loop=loop, volume=volume)
+
+    def stop_playback(self) -> None:
+        """Stop what plays."""
+        self._require_talking()
+        self.media.stop_playback()
+
+    def mute(self, muted: bool) -> None:  # the name is the argument
+        """Send silence, or sound again."""
+        self._require_talking()
+        self.media.muted = muted
+        self._phone.tell(CallChanged(call=self))
+
+    def send_dtmf(self, digits: str, *, duration_ms: int, gap_ms: int) -> None:
+        """Press keys (RFC 4733)."""
+        self._require_talking()
+        self.media.send_dtmf(digits, duration_ms=duration_ms, gap_ms=gap_ms)
+
+    def give_up_after(self, seconds: float) -> None:
+        """End the call with "no answer" unless it is answered in time."""
+        self._ring_timer = asyncio.get_running_loop().call_later(seconds, self._ring_timed_out)
+
+    def _ring_timed_out(self) -> None:
+        self._ring_timer = None
+        self._timed_out = True
+        if self.is_incoming:
+            self.reject(SIPStatus.TEMPORARILY_UNAVAILABLE)
+        else:
+            self.hangup()
+
+    # --- facts ---
+
+    @property
+    def is_talking(self) -> bool:
+        """Whether it was answered and goes on."""
+        return self.state in (CallState.IN_CALL, CallState.ON_HOLD)
+
+    @property
+    def ring_seconds(self) -> float:
+        """How long it rang, up to now."""
+        return (self.answered_at or self.ended_at or time.time()) - self.started_at
+
+    @property
+    def talk_seconds(self) -> float:
+        """How long it was talked, up to now."""
+        return 0.0 if self.answered_at is None else (self.ended_at or time.time()) - self.answered_at
+
+    def _require(self, state: CallState, *, incoming: bool) -> None:
+        if self.state is not state or self.is_incoming is not incoming:
+            raise InvalidStateError(f"call {self.call_id} is {self.state.name.lower()}, not a ringing incoming call")
+
+    def _require_talking(self) -> None:
+        if not self.is_talking:
+            raise InvalidStateError(f"call {self.call_id} is {self.state.name.lower()}, not answered")
+
+    # --- what the core tells ---
+
+    def handle(self, event: Event) -> None:
+        """A fact of the core about this call."""
+        match event:
+            case CallSignaled():
+                self._phone.tell(event)
+            case CallProgressed(status=status, answer=answer):
+                self._progressed(status, answer)
+            case CallAnswered(answer=answer):
+                self._remote_answered(answer)
+            case CallConfirmed(answer=answer):
+                self._confirmed(answer)
+            case AnswerReceived(answer=answer):
+                self._take_answer(answer)
+            case OfferReceived(offer=offer):
+                self._offered(offer)
+            case InfoReceived(content_type=content_type, content=content):
+                self._info(content_type, content)
+            case CallEnded():
+                self._ended(event)
+            case CallReceived() | CallPlaced() | RegistrationChanged():
+                raise AssertionError(f"{event} is the phone's to handle")
+
+    def _progressed(self, status: SIPStatus, answer: bytes) -> None:
+        if answer and self._take_answer(answer):
+            self._move(CallState.EARLY_MEDIA)
+        elif status == SIPStatus.RINGING and self.state is CallState.DIALING:
+            self._move(CallState.RINGING)
+
+    def _remote_answered(self, answer: bytes) -> None:
+        if answer and not self._take_answer(answer):
+            self.hangup()
+            return
+        self._answered()
+        self.media.start_sending()
+        if self._announcement is not None:
+            self._phone.start_task(self._announce(self._announcement), name=f"announce to {self.call_id}")
+
+    async def _announce(self, announcement: Announcement) -> None:
+        await self.media.play(announcement.source, settle=announcement.settle)
+
+    def _take_answer(self, answer: bytes) -> bool:
+        try:
+            self.media.accept_answer(answer)
+        except NegotiationError:
+            return False
+        return True
+
+    def _confirmed(self, answer: bytes) -> None:
+        if answer and not self._take_answer(answer):
+            self.hangup()
+            return
+        self.media.start_sending()
+
+    def _answered(self) -> None:
+        if self._ring_timer is not None:
+            self._ring_timer.cancel()
+        self.answered_at = time.time()
+        self._move(CallState.IN_CALL)
+
+    def _offered(self, offer: bytes) -> None:
+        endpoint, now = self._client.endpoint, self._client.now
+        try:
+            body = self.media.accept_offer(offer) if offer else self.media.create_offer()
+        except NegotiationError:
+            endpoint.refuse_offer(self.call_id, SIPStatus.NOT_ACCEPTABLE_HERE, now)
+            return
+        endpoint.accept_offer(self.call_id, body, now)
+        if self.is_talking:
+            self._move(CallState.ON_HOLD if self.media.held else CallState.IN_CALL)
+
+    def _info(self, content_type: str, content: bytes) -> None:
+        if content_type == "application/dtmf":
+            content = b"Signal=" + content.strip()
+        elif content_type != "application/dtmf-relay":
+            return
+        signal, duration = _DTMF_RELAY.search(content), _DTMF_DURATION.search(content)
+        if signal is not None:
+            digit = signal[1].decode().upper()
+            ms = int(duration[1]) if duration else None
+            self._phone.tell(DTMFPressed(call=self, digit=digit, method="info", duration_ms=ms))
+
+    def _ended(self, event: CallEnded) -> None:
+        if self._ring_timer is not None:
+            self._ring_timer.cancel()
+        self.state = CallState.ENDED
+        self.ended_at = time.time()
+        self.media.close()
+        self._phone.finished(
+            CallFinished(
+                call=self,
+                cause=event.cause,
+                status=event.status,
+                phrase=event.phrase,
+                q850=event.q850,
+                timed_out=self._timed_out,
+            )
+        )
+
+    def _move(self, state: CallState) -> None:
+        self.state = state
+        self._phone.tell(CallChanged(call=self))
+
+    # --- what the media session tells ---
+
+    def handle_media(self, event: MediaEvent) -> None:
+        """A fact of the media session."""
+        match event:
+            case DTMFReceived(digit=digit, duration_ms=ms):
+                self._phone.tell(DTMFPressed(call=self, digit=digit, method="rtp", duration_ms=ms))
+            case PlaybackFinished(source=source, completed=completed, error=error):
+                self._phone.tell(PlaybackEnded(call=self, source=source, completed=completed, error=error))
+                if self._announcement is not None and self._announcement.hangup_after and self.is_talking:
+                    self.hangup()

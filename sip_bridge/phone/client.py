@@ -1,0 +1,193 @@
+"""SIPClient: the SIP core on an event loop. One client, and one socket, serve every phone."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from sip_bridge.errors import TransportError
+from sip_bridge.phone.ports import PortAllocator
+from sip_bridge.phone.resolver import Resolver, literal
+from sip_bridge.phone.settings import SIPSettings
+from sip_bridge.phone.transport import UDPTransport
+from sip_bridge.sip.endpoint import Endpoint
+from sip_bridge.sip.events import CallPlaced, CallReceived, Event, RegistrationChanged, ResolveNeeded, Transmit
+from sip_bridge.sip.flow import Flow, Hop
+from sip_bridge.sip.line import Line
+
+_LOG = logging.getLogger(__name__)
+STOP_TIMEOUT: Final = 2.0  # seconds that stopping waits for BYE and REGISTER to be answered
+
+
+class LineUser(Protocol):
+    """Who hears of a line's events."""
+
+    def handle(self, event: Event) -> None:
+        """Something happened on this line."""
+
+
+class SIPClient:
+    """``async with SIPClient(settings) as client``: listens, keeps the core's timers, routes its events to phones."""
+
+    def __init__(self, settings: SIPSettings, *, entropy: Callable[[int], bytes] = os.urandom) -> None:
+        self.settings = settings
+        self.endpoint = Endpoint(entropy=entropy)
+        self._transport = UDPTransport(
+            settings.bind, settings.port, receive=self._receive, advertised_host=settings.advertised_host
+        )
+        self._resolver = Resolver(socket.AF_INET6 if ":" in settings.bind else socket.AF_INET)
+        self._tasks = asyncio.TaskGroup()
+        self._users: dict[str, LineUser] = {}
+        self._line_of: dict[str, str] = {}
+        self._flushing = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._quiet: asyncio.Event | None = None
+        self.ports = PortAllocator(settings.rtp_ports)
+
+    async def __aenter__(self) -> Self:
+        """Open the socket; TransportError when its address is taken."""
+        self._transport.open()
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Wait, bounded, until what was sent last is answered; then close."""
+        if kind is None:
+            await self._settle()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._transport.close()
+        await self._tasks.__aexit__(kind, error, traceback)
+
+    async def _settle(self) -> None:
+        self._quiet = asyncio.Event()
+        self._check_quiet()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await self._quiet.wait()
+        except TimeoutError:
+            _LOG.debug("stopped with a request unanswered")
+
+    def _check_quiet(self) -> None:
+        if self._quiet is not None and not self.endpoint.has_open_requests:
+            self._quiet.set()
+
+    @property
+    def port(self) -> int:
+        """The UDP port that SIP listens on."""
+        return self._transport.port
+
+    @property
+    def now(self) -> float:
+        """The clock that the core is given."""
+        return asyncio.get_running_loop().time()
+
+    def add_line(self, line: Line, user: LineUser) -> None:
+        """Serve a line; its events go to ``user``."""
+        self._users[line.id] = user
+        self.endpoint.add_line(line)
+
+    def flush(self) -> None:
+        """Carry out what the core decided; call it after every order."""
+        if self._flushing:
+            return  # an event's handler gave an order: the loop below takes its output too
+        self._flushing = True
+        try:
+            for output in self.endpoint.drain():
+                match output:
+                    case Transmit(data=data, flow=flow):
+                        self._send(data, flow)
+                    case ResolveNeeded(hop=hop):
+                        self._resolve(hop)
+                    case _:
+                        self._dispatch(output)
+        finally:
+            self._flushing = False
+        self._set_timer()
+        self._check_quiet()
+
+    async def local_host_towards(self, hop: Hop) -> str:
+        """Our address as the peer at a hop should name it; TransportError when there is no way there."""
+        flows = self._flows(await self._resolver.resolve(hop))
+        if not flows:
+            raise TransportError(f"{hop.host} has no address that can be reached")
+        return flows[0].local[0]
+
+    # --- inward ---
+
+    def _receive(self, data: bytes, flow: Flow) -> None:
+        self.endpoint.receive(data, flow, self.now)
+        self.flush()
+
+    def _dispatch(self, event: Event) -> None:
+        match event:
+            case RegistrationChanged(line=line):
+                self._users[line].handle(event)
+            case CallReceived(call=call, line=line) | CallPlaced(call=call, line=line):
+                self._line_of[call] = line
+                self._users[line].handle(event)
+            case _:
+                line = self._line_of[event.call]
+                self._users[line].handle(event)
+
+    def start_task(self, work: Coroutine[object, object, None], *, name: str) -> asyncio.Task[None]:
+        """Run something that ends with the client at the latest."""
+        return self._tasks.create_task(work, name=name)
+
+    def forget_call(self, call: str) -> None:
+        """The call is over and its phone has seen it."""
+        self._line_of.pop(call, None)
+
+    def _set_timer(self) -> None:
+        deadline = self.endpoint.next_deadline
+        if self._timer is not None:
+            if self._timer.when() == deadline:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None:
+            self._timer = asyncio.get_running_loop().call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.endpoint.tick(self.now)
+        self.flush()
+
+    # --- outward ---
+
+    def _send(self, data: bytes, flow: Flow) -> None:
+        try:
+            self._transport.send(data, flow)
+        except OSError as error:
+            _LOG.debug("%s:%d: %s", *flow.remote, error.strerror)
+            self.endpoint.transport_failed(flow, self.now)
+
+    def _resolve(self, hop: Hop) -> None:
+        if hop.transport not in (None, "UDP"):
+            _LOG.warning("%s wants %s, which is not built yet", hop.host, hop.transport)
+            self.endpoint.resolved(hop, (), self.now)
+            return
+        known = literal(hop)
+        if known is not None:
+            self.endpoint.resolved(hop, self._flows((known,)), self.now)
+        else:
+            self.start_task(self._resolve_name(hop), name=f"resolve {hop.host}")
+
+    async def _resolve_name(self, hop: Hop) -> None:
+        flows = self._flows(await self._resolver.resolve(hop))
+        self.endpoint.resolved(hop, flows, self.now)
+        self.flush()
+
+    def _flows(self, addresses: tuple[tuple[str, int], ...]) -> tuple[Flow, ...]:
+        flows = []
+        for host, port in addresses:
+            try:
+                flows.append(self._transport.flow_to(host, port))
+            except OSError as error:
+                _LOG.debug("no route to %s: %s", host, error.strerror)
+        return tuple(flows)

@@ -1,0 +1,52 @@
+"""What a phone tells its owner, in the past tense. The SIP core's facts pass through as they are."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from sip_bridge.sip.events import CallSignaled, EndCause, RegistrationChanged
+from sip_bridge.sip.status import SIPStatus
+
+if TYPE_CHECKING:
+    from sip_bridge.phone.call import VoIPCall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallChanged:
+    """A call appeared, or its state, codec or mute changed."""
+
+    call: "VoIPCall"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFinished:
+    """A call is over; its figures don't change any more."""
+
+    call: "VoIPCall"
+    cause: EndCause
+    status: SIPStatus | None
+    phrase: str | None
+    q850: int | None
+    timed_out: bool  # our own ring time-out ended it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DTMFPressed:
+    """The other party pressed a key."""
+
+    call: "VoIPCall"
+    digit: str
+    method: Literal["rtp", "info"]
+    duration_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaybackEnded:
+    """What played into a call has ended: ``completed`` when its last sample was sent, else stopped or in ``error``."""
+
+    call: "VoIPCall"
+    source: str
+    completed: bool
+    error: str | None
+
+
+PhoneEvent = CallSignaled | CallChanged | CallFinished | DTMFPressed | PlaybackEnded | RegistrationChanged

@@ -1,0 +1,201 @@
+"""VoIPPhone: one account, its registration and its calls."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Final
+
+from sip_bridge.errors import LocalProtocolError, NegotiationError, NotAllowedError
+from sip_bridge.media.negotiation import check_offer
+from sip_bridge.phone.call import RING_LIMIT, Announcement, VoIPCall
+from sip_bridge.phone.client import SIPClient
+from sip_bridge.phone.events import CallChanged, CallFinished, PhoneEvent
+from sip_bridge.phone.media import MediaEvent, MediaSession
+from sip_bridge.phone.settings import Account, DirectAccount, RegisteredAccount
+from sip_bridge.sip.auth import Credentials
+from sip_bridge.sip.events import CallPlaced, CallReceived, Event, RegistrationChanged, RegistrationState
+from sip_bridge.sip.fields import NameAddr
+from sip_bridge.sip.flow import Hop
+from sip_bridge.sip.line import DirectLine, Line, RegisteredLine
+from sip_bridge.sip.status import SIPStatus
+from sip_bridge.sip.uri import SIPURI
+
+Listener = Callable[["VoIPPhone", PhoneEvent], None]
+MAX_OUTGOING: Final = 8  # calls that one account may have placed at a time
+
+
+class VoIPPhone:
+    """A phone on a client; ``listener`` hears of everything that happens on it."""
+
+    def __init__(self, client: SIPClient, account: Account, *, listener: Listener) -> None:
+        self._listener = listener
+        self.client = client
+        self.account = account
+        self.calls: dict[str, VoIPCall] = {}
+        self.registration: RegistrationChanged | None = None
+
+    def start(self) -> None:
+        """Serve the line, and register it if it has a registrar."""
+        self.client.add_line(line_of(self.account), self)
+        if isinstance(self.account, RegisteredAccount):
+            self.register()
+
+    def stop(self) -> None:
+        """Hang up every call and deregister; the client waits, bounded, for the answers."""
+        for call in list(self.calls.values()):
+            call.hangup()
+        if isinstance(self.account, RegisteredAccount):
+            self.unregister()
+
+    def register(self) -> None:
+        """Register now, and stay registered; InvalidStateError for a direct line."""
+        self.client.endpoint.register(self.account.id, self.client.now)
+        self.client.flush()
+
+    def unregister(self) -> None:
+        """Remove the registration until `register`."""
+        self.client.endpoint.unregister(self.account.id, self.client.now)
+        self.client.flush()
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether calls can come and go; a direct line needs no registration."""
+        if isinstance(self.account, DirectAccount):
+            return True
+        return self.registration is not None and self.registration.state is RegistrationState.REGISTERED
+
+    async def dial(
+        self,
+        target: str,
+        *,
+        timeout: float,  # noqa: ASYNC109  # ringing time, not this coroutine's
+        from_name: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        announcement: Announcement | None = None,
+    ) -> VoIPCall:
+        """Place a call to a number or SIP URI; it is given up after ``timeout`` seconds without an answer."""
+        if sum(not call.is_incoming for call in self.calls.values()) >= MAX_OUTGOING:
+            raise NotAllowedError(f"{MAX_OUTGOING} calls are placed already")
+        endpoint = self.client.endpoint
+        hop = endpoint.first_hop(self.account.id, target)
+        if hop.host in ("0.0.0.0", "::"):  # noqa: S104  # compared, not bound
+            raise LocalProtocolError("that address is nobody's")
+        media = self._media(await self.client.local_host_towards(hop))
+        await media.open()
+        try:
+            call_id = endpoint.invite(
+                self.account.id,
+                target,
+                media.create_offer(),
+                self.client.now,
+                from_name=from_name,
+                headers=headers,
+            )
+        except BaseException:
+            media.close()
+            raise
+        call = VoIPCall(
+            self,
+            call_id=call_id,
+            is_incoming=False,
+            remote=NameAddr(uri=target),
+            media=media,
+            announcement=announcement,
+        )
+        self.calls[call_id] = call
+        call.give_up_after(timeout)
+        self.client.flush()
+        return call
+
+    # --- what the core tells ---
+
+    def handle(self, event: Event) -> None:
+        """See `LineUser`."""
+        match event:
+            case RegistrationChanged():
+                self.registration = event
+                self.tell(event)
+            case CallReceived():
+                self._received(event)
+            case CallPlaced(call=call_id, remote=remote):
+                self.calls[call_id].remote = remote
+                self.tell(CallChanged(call=self.calls[call_id]))
+            case _:
+                self.calls[event.call].handle(event)
+
+    def _received(self, event: CallReceived) -> None:
+        call = VoIPCall(
+            self,
+            call_id=event.call,
+            is_incoming=True,
+            remote=event.remote,
+            media=self._media(event.flow.local[0], peer=event.flow.remote[0]),
+            offer=event.offer,
+        )
+        self.calls[event.call] = call
+        self.tell(CallChanged(call=call))
+        endpoint, now = self.client.endpoint, self.client.now
+        try:
+            check_offer(event.offer, codecs=self.account.codecs)
+        except NegotiationError:
+            endpoint.reject(event.call, SIPStatus.NOT_ACCEPTABLE_HERE, now)
+            return
+        endpoint.ring(event.call, SIPStatus.RINGING, now)
+        call.give_up_after(RING_LIMIT)
+
+    def _media(self, local_host: str, *, peer: str | None = None) -> MediaSession:
+        session: MediaSession
+
+        def on_event(event: MediaEvent) -> None:
+            for call in self.calls.values():
+                if call.media is session:
+                    call.handle_media(event)
+
+        session = MediaSession(
+            local_host=local_host,
+            ports=self.client.ports,
+            codecs=self.account.codecs,
+            on_event=on_event,
+            signalling_host=peer,
+        )
+        return session
+
+    # --- for its calls ---
+
+    def tell(self, event: PhoneEvent) -> None:
+        """Tell the listener."""
+        self._listener(self, event)
+
+    def finished(self, event: CallFinished) -> None:
+        """A call is over."""
+        del self.calls[event.call.call_id]
+        self.client.forget_call(event.call.call_id)
+        self.tell(event)
+
+    def start_task(self, work: Coroutine[object, object, None], *, name: str) -> asyncio.Task[None]:
+        """Run something for a call; it is owned by the client."""
+        return self.client.start_task(work, name=name)
+
+
+def line_of(account: Account) -> Line:
+    """The core's view of an account."""
+    match account:
+        case DirectAccount():
+            return DirectLine(
+                id=account.id,
+                user=account.user,
+                display_name=account.name,
+                aliases=account.aliases,
+                allow_from=account.allow_from,
+            )
+        case RegisteredAccount():
+            return RegisteredLine(
+                id=account.id,
+                user=account.user,
+                display_name=account.name,
+                domain=account.server,
+                registrar=Hop(host=account.server, port=account.port, transport=account.transport.upper()),
+                credentials=Credentials(username=account.auth_user or account.user, password=str(account.password)),
+                realm=account.realm,
+                expires=account.expires,
+                outbound_proxy=SIPURI.parse(account.outbound_proxy) if account.outbound_proxy else None,
+            )
