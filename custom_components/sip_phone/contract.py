@@ -559,9 +559,15 @@ class Health:
 P = TypeVar("P", bound=object)
 
 
-def encode(payload: object, ts: float) -> str:
-    """The JSON of a payload, stamped with ``schema`` and ``ts`` (Unix seconds)."""
-    return json.dumps({"schema": SCHEMA, "ts": rfc3339(ts), **_plain(payload)}, ensure_ascii=False, allow_nan=False)
+def encode(payload: object, ts: float | None) -> str:
+    """The JSON of a payload, stamped with ``schema`` and ``ts`` (Unix seconds; None for stable content)."""
+    stamp = {} if ts is None else {"ts": rfc3339(ts)}
+    return json.dumps({"schema": SCHEMA, **stamp, **_plain(payload)}, ensure_ascii=False, allow_nan=False)
+
+
+def as_data(payload: object) -> dict[str, Any]:
+    """A payload as the ``data`` of a response."""
+    return _plain(payload)
 
 
 def encode_request(request: Request, ts: float) -> str:
@@ -612,7 +618,7 @@ def verb_is_well_formed(verb: str) -> bool:
 
 def _decode_request(kind: type[P], bare_key: str | None, data: bytes) -> P:
     text = _text(data).strip()
-    if text.startswith("{"):
+    if text.startswith(("{", "[")):
         return _build(kind, _object(text), lenient=True)
     if not text:
         return _build(kind, {}, lenient=True)

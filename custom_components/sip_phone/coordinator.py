@@ -120,7 +120,7 @@ class SipPhoneCoordinator:
     def _async_dispatch(self, topic: AccountTopic | BridgeTopic, message: mqtt.ReceiveMessage) -> None:
         payload = bytes(message.payload)  # type: ignore[arg-type]  # subscribed with encoding=None
         match topic:
-            case AccountTopic(kind="event" | "response", name=str()) if message.retain:
+            case AccountTopic(kind="event" | "response", name=str()) if message.retain or not payload:
                 pass  # neither is ever retained: a replayed event would ring a bell that nobody pressed
             case AccountTopic(kind="event", name=str()):
                 self._async_receive_event(topic.account, decode_event(payload))
