@@ -2,8 +2,11 @@
 
 import struct
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sip_bridge.mqtt import broker_codec as codec
 from sip_bridge.mqtt.broker_core import BrokerCore, Close, Credentials, Send
@@ -485,3 +488,67 @@ def test_shut_down_says_goodbye_to_everyone_and_closes() -> None:
         [],
     ]
     assert [old.closed, new.closed, stranger.closed] == [True, True, True]
+
+
+# --- anything, in any order ----------------------------------------------------------------------------------------
+
+CLIENT_IDS = ("a", "b", "c")
+TOPICS = ("t", "t/u", "will")
+FILTERS = ("t", "t/+", "#", "will", "$share/x/t")
+
+steps = st.one_of(
+    st.tuples(st.just("connect"), st.sampled_from(CLIENT_IDS), st.sampled_from([4, 5]), st.booleans()),
+    st.tuples(st.just("subscribe"), st.sampled_from(FILTERS), st.integers(0, 2)),
+    st.tuples(st.just("publish"), st.sampled_from(TOPICS), st.integers(0, 2), st.booleans(), st.booleans()),
+    st.tuples(st.just("acknowledge"), st.sampled_from([PUBACK, PUBREC, PUBREL, PUBCOMP]), st.integers(1, 4)),
+    st.tuples(st.just("writable"), st.booleans()),
+    st.tuples(st.just("disconnect")),
+    st.tuples(st.just("lose")),
+    st.tuples(st.just("wait"), st.integers(1, 8)),
+    st.tuples(st.just("send"), st.binary(max_size=20)),
+)
+
+
+def take(world: World, client: Client, step: tuple[Any, ...]) -> Client:
+    """Do one step on the newest connection; the newest connection after it."""
+    match step:
+        case ("connect", client_id, version, clean):
+            asked = session_expiry(10) if version == 5 else b""
+            will = (b"\x05\x18" + struct.pack(">I", 3) if version == 5 else b"") + text("will") + text("gone")
+            return world.connect(client_id, version, clean=clean, keep_alive=4, asked=asked, will=will)
+        case ("subscribe", topic_filter, qos):
+            world.subscribe(client, topic_filter, qos)
+        case ("publish", topic, qos, retain, empty):
+            world.publish(client, topic, b"" if empty else b"x", qos=qos, retain=retain)
+        case ("acknowledge", kind, packet_id):
+            world.send(client, packet(kind, struct.pack(">H", packet_id)))
+        case ("writable", writable):
+            world.core.set_writable(client.id, writable=writable)
+            world.flush()
+        case ("disconnect",):
+            world.send(client, b"\xe0\x00")
+        case ("lose",):
+            world.lose(client)
+        case ("wait", seconds):
+            world.at(world.now + seconds)
+        case _:
+            world.send(client, step[1])
+    return client
+
+
+@settings(deadline=None, max_examples=300)
+@given(script=st.lists(steps, max_size=40))
+def test_whatever_clients_do_nothing_is_left_when_they_are_gone(script: list[tuple[Any, ...]]) -> None:
+    world = World(Limits(max_session_expiry=20, max_queued_messages=3, max_sessions=2, max_retained_messages=2))
+    client = world.connect("a")
+    for step in script:
+        client = take(world, client, step)
+    for each in world.clients.values():
+        world.lose(each)
+    world.at(world.now + 21)
+    witness = world.connect("witness")
+    router = world.core._router
+    assert (list(router._sessions), len(router._index), witness.closed) == (["witness"], 0, False)
+    world.subscribe(witness, "fresh")
+    world.publish(witness, "fresh", b"still works")
+    assert witness.payloads() == [b"still works"]
