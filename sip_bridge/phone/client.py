@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from sip_bridge.errors import TransportError
+from sip_bridge.phone.pacer import Pacer
 from sip_bridge.phone.ports import PortAllocator
 from sip_bridge.phone.resolver import Resolver, literal
 from sip_bridge.phone.settings import SIPSettings
@@ -46,6 +47,7 @@ class SIPClient:
         self._timer: asyncio.TimerHandle | None = None
         self._quiet: asyncio.Event | None = None
         self.ports = PortAllocator(settings.rtp_ports)
+        self.pacer = Pacer()
 
     async def __aenter__(self) -> Self:
         """Open the socket; TransportError when its address is taken."""

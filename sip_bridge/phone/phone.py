@@ -142,7 +142,7 @@ class VoIPPhone:
         endpoint.ring(event.call, SIPStatus.RINGING, now)
         call.give_up_after(RING_LIMIT)
 
-    def _media(self, local_host: str, *, peer: str | None = None) -> MediaSession:
+    def _media(self, advertised_host: str, *, peer: str | None = None) -> MediaSession:
         session: MediaSession
 
         def on_event(event: MediaEvent) -> None:
@@ -151,8 +151,10 @@ class VoIPPhone:
                     call.handle_media(event)
 
         session = MediaSession(
-            local_host=local_host,
+            local_host=self.client.settings.bind,
+            advertised_host=advertised_host,
             ports=self.client.ports,
+            pacer=self.client.pacer,
             codecs=self.account.codecs,
             on_event=on_event,
             signalling_host=peer,

@@ -1,0 +1,90 @@
+"""The audio port of a call: sources give PCM frames to send, sinks take what was received.
+
+A frame is 20 ms of signed 16-bit little-endian PCM at 8 kHz mono: 320 bytes.
+"""
+
+import asyncio
+import struct
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from sip_bridge.errors import MediaError
+from sip_bridge.media.codec import FRAME_BYTES
+from sip_bridge.media.wav import MAX_BYTES, decode_wav
+
+
+class AudioSource(Protocol):
+    """Where a call's outgoing sound comes from."""
+
+    def read(self) -> bytes | None:
+        """The next frame, None when there is no more."""
+
+
+class AudioSink(Protocol):
+    """Where a call's incoming sound goes."""
+
+    def write(self, frame: bytes) -> None:
+        """The next frame, in the order of arrival."""
+
+
+class Clip:
+    """A sound in memory, read frame by frame: ``settle`` frames of silence first, then once or in a ``loop``."""
+
+    def __init__(self, pcm: bytes, *, settle: int = 0, loop: bool = False) -> None:
+        self._pcm = pcm
+        self._settle = settle
+        self._loop = loop
+        self._at = 0
+
+    def read(self) -> bytes | None:
+        """See `AudioSource`; the last frame is filled up with silence."""
+        if self._settle > 0:
+            self._settle -= 1
+            return bytes(FRAME_BYTES)
+        if self._at >= len(self._pcm) and self._loop:
+            self._at = 0
+        frame = self._pcm[self._at : self._at + FRAME_BYTES]
+        self._at += FRAME_BYTES
+        return frame.ljust(FRAME_BYTES, b"\0") if frame else None
+
+
+async def load(source: str, *, volume: float = 1.0) -> bytes:
+    """PCM of a WAV file, named by path or file: URL; read and decoded off the loop. MediaError names the file."""
+    if not 0.0 <= volume <= 1.0:
+        raise MediaError("volume: expected 0.0 to 1.0")
+    return await asyncio.to_thread(_load, source, volume)
+
+
+def _load(source: str, volume: float) -> bytes:
+    path = _path(source)
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise MediaError(f"{source}: {reason}") from error
+    if len(data) > MAX_BYTES:
+        raise MediaError(f"{source}: longer than {MAX_BYTES >> 20} MiB")
+    try:
+        pcm = decode_wav(data)
+    except MediaError as error:
+        raise MediaError(f"{source}: {error}") from error
+    if not pcm:
+        raise MediaError(f"{source}: no sound in it")
+    return pcm if volume == 1.0 else _scaled(pcm, volume)
+
+
+def _path(source: str) -> Path:
+    url = urlsplit(source)
+    if url.scheme == "file":
+        return Path(url2pathname(url.path))
+    if "://" in source:
+        raise MediaError(f"{source}: only files can be played")
+    return Path(source)
+
+
+def _scaled(pcm: bytes, volume: float) -> bytes:
+    layout = f"<{len(pcm) // 2}h"
+    return struct.pack(layout, *(int(sample * volume) for sample in struct.unpack(layout, pcm)))
