@@ -13,6 +13,8 @@ from sip_bridge.sip.message import SIPMessage
 _HASHES: Final = {"SHA-512-256": "sha512_256", "SHA-256": "sha256", "MD5": "md5"}
 _STRENGTH: Final = tuple(_HASHES)
 
+ChallengeKey = tuple[str, bool]  # the realm, and whether a proxy asks
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
@@ -77,23 +79,24 @@ def _digests(line: str) -> list[dict[str, str]]:
     for item in _comma_items(line):
         name, equals, value = item.partition("=")
         words = name.split()
-        if len(words) == 2:  # "Digest realm": a new challenge begins
+        if len(words) == 2 or (words and not equals):  # "Digest realm", or a bare scheme: a new challenge begins
             current = {} if words[0].lower() == "digest" else None
             if current is not None:
                 found.append(current)
+        if current is None:
+            continue  # a scheme that is not ours, in whatever form
         if not words or not equals or not is_token(words[-1]):
             raise RemoteProtocolError(f"malformed challenge: {item[:60]!r}")
-        if current is not None:
-            current[words[-1].lower()] = unquoted(value.strip())
+        current[words[-1].lower()] = unquoted(value.strip())
     return found
 
 
 def _comma_items(line: str) -> list[str]:
-    items, rest = [], line
-    while (comma := find_outside_quotes(rest, ",")) >= 0:
-        items.append(rest[:comma].strip())
-        rest = rest[comma + 1 :]
-    return [item for item in [*items, rest.strip()] if item]
+    items, start = [], 0
+    while (comma := find_outside_quotes(line, ",", start)) >= 0:
+        items.append(line[start:comma].strip())
+        start = comma + 1
+    return [item for item in [*items, line[start:].strip()] if item]
 
 
 def _challenge(params: dict[str, str], *, from_proxy: bool) -> Challenge:
@@ -164,7 +167,9 @@ def authorization(given: DigestInput) -> tuple[str, str]:
         parts.append(f"opaque={quoted(challenge.opaque)}")
     qop = _qop(challenge)
     if qop is not None:
-        parts += [f"qop={qop}", f"nc={given.count:08x}", f'cnonce="{given.cnonce}"']
+        parts += [f"qop={qop}", f"nc={given.count:08x}"]
+    if qop is not None or challenge.algorithm.endswith("-SESS"):
+        parts.append(f'cnonce="{given.cnonce}"')
     name = "Proxy-Authorization" if challenge.from_proxy else "Authorization"
     return name, "Digest " + ", ".join(parts)
 
@@ -196,6 +201,14 @@ class CredentialsManager:
         return {"username": found.username, "password": found.password}
 
 
+@dataclass(slots=True, kw_only=True)
+class _Use:
+    """How often a nonce was answered; the cnonce stays, since "-sess" keys are made of the first one."""
+
+    cnonce: str
+    count: int = 0
+
+
 class Authenticator:
     """One account's answers to challenges: remembers the last challenge of each realm and counts nonce uses.
 
@@ -215,14 +228,14 @@ class Authenticator:
         self.trusts = trusts
         self._realm = realm
         self._token = token
-        self._known: dict[tuple[str, bool], Challenge] = {}
-        self._counts: dict[str, int] = {}
+        self._known: dict[ChallengeKey, Challenge] = {}
+        self._uses: dict[str, _Use] = {}
 
-    def learn(self, response: SIPMessage) -> bool:
+    def learn(self, response: SIPMessage, answered: set[ChallengeKey]) -> bool:
         """Take the challenges of a 401 or 407; True when a retry may succeed.
 
-        It may not when nothing offered is usable, when the realm is another account's, or when the same nonce comes
-        back without ``stale``: then the password is wrong.
+        It may not when nothing offered is usable or the realm is another account's. A nonce that comes back, or a
+        second challenge to the same request (those in ``answered``), means a wrong password unless it is ``stale``.
         """
         fresh = False
         for challenge in strongest(challenges_of(response)):
@@ -230,18 +243,23 @@ class Authenticator:
                 self._realm = challenge.realm
             if challenge.realm != self._realm:
                 continue
-            known = self._known.get((challenge.realm, challenge.from_proxy))
-            if known is None or known.nonce != challenge.nonce or challenge.stale:
-                self._known[challenge.realm, challenge.from_proxy] = challenge
+            key = (challenge.realm, challenge.from_proxy)
+            known = self._known.get(key)
+            is_new = key not in answered and (known is None or known.nonce != challenge.nonce)
+            if is_new or challenge.stale:
+                self._known[key] = challenge
+                answered.add(key)
                 fresh = True
-        self._counts = {c.nonce: self._counts.get(c.nonce, 0) for c in self._known.values()}
+        nonces = {challenge.nonce for challenge in self._known.values()}
+        self._uses = {nonce: self._uses.get(nonce) or _Use(cnonce=self._token(16)) for nonce in nonces}
         return fresh
 
     def headers(self, method: str, uri: str, content: bytes) -> list[tuple[str, str]]:
         """Authorization headers for a request: one for each challenge known."""
         made = []
         for challenge in self._known.values():
-            self._counts[challenge.nonce] += 1
+            use = self._uses[challenge.nonce]
+            use.count += 1
             made.append(
                 authorization(
                     DigestInput(
@@ -250,8 +268,8 @@ class Authenticator:
                         method=method,
                         uri=uri,
                         content=content,
-                        cnonce=self._token(16),
-                        count=self._counts[challenge.nonce],
+                        cnonce=use.cnonce,
+                        count=use.count,
                     )
                 )
             )

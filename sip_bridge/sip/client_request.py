@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from sip_bridge.errors import RemoteProtocolError
-from sip_bridge.sip.auth import Authenticator
+from sip_bridge.sip.auth import Authenticator, ChallengeKey
 from sip_bridge.sip.core import Core
 from sip_bridge.sip.events import EndCause
-from sip_bridge.sip.fields import CSeq, Via, check_value
+from sip_bridge.sip.fields import COOKIE, CSeq, Via, check_value
 from sip_bridge.sip.flow import Flow, Hop
 from sip_bridge.sip.message import VERSION, SIPMessage
 from sip_bridge.sip.status import SIPStatus
-from sip_bridge.sip.transactions.layer import COOKIE, ClientTransaction
+from sip_bridge.sip.transactions.layer import ClientTransaction
 
 HeaderList = list[tuple[str, str]]
 MAX_AUTH_ROUNDS: Final = 3  # a proxy's challenge, the registrar's, and one stale nonce
@@ -50,8 +50,10 @@ class ClientRequest:
         self._user = user
         self._flows: list[Flow] = []
         self._auth_rounds = 0
+        self._answered: set[ChallengeKey] = set()
         self._headers: HeaderList = []
         self._abandoned = False
+        self.credentials_refused = False  # by the registrar or proxy, for good
         self.plan = plan
         self.seq = 0
         self.branch = ""
@@ -146,17 +148,20 @@ class ClientRequest:
     def _may_answer(self, response: SIPMessage, flow: Flow) -> bool:
         """Only the host that was asked gets credentials, and only while they may be right."""
         authenticator = self.plan.authenticator
-        if authenticator is None or self._abandoned or self._auth_rounds >= MAX_AUTH_ROUNDS:
+        if self._abandoned:
             return False
         host = flow.remote[0]
-        if host != self.flow.remote[0] or not authenticator.trusts(host):
+        if host != self.flow.remote[0] or (authenticator is not None and not authenticator.trusts(host)):
             self._core.counters["challenges_from_elsewhere"] += 1
             return False
-        try:
-            return authenticator.learn(response)
-        except RemoteProtocolError:
-            self._core.counters["malformed"] += 1
-            return False
+        may = False
+        if authenticator is not None and self._auth_rounds < MAX_AUTH_ROUNDS:
+            try:
+                may = authenticator.learn(response, self._answered)
+            except RemoteProtocolError:
+                self._core.counters["malformed"] += 1
+        self.credentials_refused = not may
+        return may
 
     def time_out(self, now: float) -> None:
         """See `ClientUser`."""

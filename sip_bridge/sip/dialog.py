@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sip_bridge.errors import RemoteProtocolError
-from sip_bridge.sip.fields import NameAddr
+from sip_bridge.sip.fields import COOKIE, NameAddr
 from sip_bridge.sip.flow import Hop
 from sip_bridge.sip.message import SIPMessage
 
@@ -26,29 +26,38 @@ class Dialog:
     @classmethod
     def of_server(cls, request: SIPMessage, *, local_tag: str, local_contact: str, local_seq: int) -> "Dialog":
         """The callee's side (§12.1.1)."""
-        if request.contact is None:
+        contact = request.contact
+        if contact is None and (request.via.branch or "").startswith(COOKIE):
             raise RemoteProtocolError("Contact is missing")
         return cls(
             call_id=request.call_id,
-            local=request.to.with_tag(local_tag),
-            remote=request.from_,
+            local=_party(request.to, local_tag),
+            remote=_party(request.from_, request.from_.tag),
             local_contact=local_contact,
-            remote_target=request.contact.uri,
-            route_set=tuple(request.items("record-route")),
+            remote_target=_checked(contact or request.from_),  # RFC 2543 could do without Contact
+            route_set=_route_set(request),
             local_seq=local_seq,
             remote_seq=request.cseq.number,
         )
 
     @classmethod
     def of_client(cls, response: SIPMessage, *, local: NameAddr, local_contact: str, request_uri: str) -> "Dialog":
-        """The caller's side (§12.1.2); a peer that forgets Contact is called at the Request-URI."""
+        """The caller's side (§12.1.2).
+
+        A peer without a legible Contact is called at the Request-URI: an answered call must be acknowledged.
+        """
+        try:
+            target = _checked(response.contact) if response.contact else request_uri
+            route_set = _route_set(response)[::-1]
+        except RemoteProtocolError:
+            target, route_set = request_uri, ()
         return cls(
             call_id=response.call_id,
             local=local,
-            remote=response.to,
+            remote=_party(response.to, response.to.tag),
             local_contact=local_contact,
-            remote_target=response.contact.uri if response.contact else request_uri,
-            route_set=tuple(reversed(response.items("record-route"))),
+            remote_target=target,
+            route_set=route_set,
             local_seq=response.cseq.number,
         )
 
@@ -73,7 +82,7 @@ class Dialog:
     def refresh_target(self, message: SIPMessage) -> None:
         """A target refresh (re-INVITE, UPDATE or their 2xx) may move the peer (§12.2)."""
         if message.contact is not None:
-            self.remote_target = message.contact.uri
+            self.remote_target = _checked(message.contact)
 
     def routing(self) -> tuple[str, tuple[str, ...], Hop]:
         """Request-URI, Route values and next hop of a request within the dialog (§12.2.1.1)."""
@@ -85,3 +94,21 @@ class Dialog:
         if first.sip_uri.param("lr") is not None:
             return self.remote_target, self.route_set, hop
         return first.uri, (*self.route_set[1:], f"<{self.remote_target}>"), hop
+
+
+def _party(address: NameAddr, tag: str | None) -> NameAddr:
+    """What a dialog knows of each side: URI and tag."""
+    return NameAddr(uri=address.uri, params=() if tag is None else (("tag", tag),))
+
+
+def _checked(target: NameAddr) -> str:
+    """A target that requests can be sent to later; RemoteProtocolError otherwise."""
+    _ = target.sip_uri
+    return target.uri
+
+
+def _route_set(message: SIPMessage) -> tuple[str, ...]:
+    routes = tuple(message.items("record-route"))
+    for route in routes:
+        _checked(NameAddr.parse(route))
+    return routes

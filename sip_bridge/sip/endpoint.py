@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 from sip_bridge.errors import InvalidStateError, LocalProtocolError, RemoteProtocolError, SIPParseError
@@ -20,7 +21,7 @@ from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.outgoing import Invitation, OutgoingCall
 from sip_bridge.sip.policy import MAX_CALLS, MAX_UNANSWERED_PER_SOURCE, Policy
 from sip_bridge.sip.registration import Registration
-from sip_bridge.sip.responses import build_response, reply_flow, stamp_via
+from sip_bridge.sip.responses import build_refusal
 from sip_bridge.sip.session import Session
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.timers import RFC3261, Timers
@@ -226,32 +227,22 @@ class Endpoint:
             return
         try:
             message.validate(stream=flow.is_reliable)
-            if message.is_request:
-                self._receive_request(message, flow, now)
-            elif not self._core.layer.receive_response(message, flow, now):
-                self._core.counters["stray_responses"] += 1
         except RemoteProtocolError as error:
             self._core.counters["malformed"] += 1
-            self._refuse_statelessly(message, flow, SIPStatus(error.status), now)
+            self._refuse_statelessly(message, flow, SIPStatus(error.status))
+            return
+        if message.is_request:
+            self._receive_request(message, flow, now)
+        elif not self._core.layer.receive_response(message, flow, now):
+            self._core.counters["stray_responses"] += 1
 
-    def _refuse_statelessly(self, request: SIPMessage, flow: Flow, status: SIPStatus, now: float) -> None:
+    def _refuse_statelessly(self, request: SIPMessage, flow: Flow, status: SIPStatus) -> None:
         """Tell a known peer what is wrong with its request, if the request says enough to be answered."""
         if not request.is_request or request.method == "ACK" or not self._policy.is_known(flow):
             return
-        pending = None
-        try:
-            pending = self._core.layer.find_server(request, request.method or "")
-            via, target = stamp_via(request, flow), reply_flow(request, flow)
-            if any(request.get(name) is None for name in ("from", "to", "call-id", "cseq")):
-                return
-            tag = self._core.chance.token()
-            response = build_response(request, via, status, to_tag=tag)
-        except RemoteProtocolError:
-            return  # no Via or address that an answer could go to
-        if pending is not None and pending.is_pending:
-            pending.respond(status, now)
-        else:
-            self._core.layer.transmit(response, target)
+        refusal = build_refusal(request, flow, status, self._core.chance.token())
+        if refusal is not None:
+            self._core.layer.transmit(*refusal)
 
     def _receive_request(self, request: SIPMessage, flow: Flow, now: float) -> None:
         layer = self._core.layer
@@ -261,17 +252,26 @@ class Endpoint:
                 self._receive_ack(request, now)
         elif request.method == "ACK":
             self._receive_ack(request, now)
+        elif request.method == "CANCEL":
+            self._receive_cancel(request, flow, now)
         elif request.to.tag is not None:
             self._receive_in_dialog(request, flow, now)
         elif not self._policy.is_known(flow):
             self._core.counters["strangers"] += 1
-        elif request.method == "CANCEL":
-            self._receive_cancel(request, flow, now)
         else:
             self._receive_initial(request, flow, now)
 
     def _open(self, request: SIPMessage, flow: Flow, now: float) -> ServerTransaction:
         return self._core.layer.open_server(request, flow, self._core.chance.token(), now)
+
+    @contextmanager
+    def _refusing(self, transaction: ServerTransaction, now: float) -> Iterator[None]:
+        """Answers the request with the status that a RemoteProtocolError names."""
+        try:
+            yield
+        except RemoteProtocolError as error:
+            self._core.counters["malformed"] += 1
+            transaction.respond(SIPStatus(error.status), now)
 
     def _dialog_of(self, request: SIPMessage) -> Session | None:
         return self._core.dialogs.get((request.call_id, request.to.tag or "", request.from_.tag or ""))
@@ -286,48 +286,60 @@ class Endpoint:
     def _receive_in_dialog(self, request: SIPMessage, flow: Flow, now: float) -> None:
         session = self._dialog_of(request)
         if session is not None:
-            session.receive_request(self._open(request, flow, now), now)
-        elif self._policy.is_known(flow):
-            self._open(request, flow, now).respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST, now)
+            transaction = self._open(request, flow, now)
+            with self._refusing(transaction, now):
+                session.receive_request(transaction, now)
         else:
-            self._core.counters["strangers"] += 1
+            self._refuse_outside(request, flow, now)
 
     def _receive_cancel(self, request: SIPMessage, flow: Flow, now: float) -> None:
         """A CANCEL must come from where its INVITE came (§9.2 matches branch and sent-by)."""
         invite = self._core.layer.find_server(request, "INVITE")
-        transaction = self._open(request, flow, now)
         if invite is None or invite.flow.remote[0] != flow.remote[0]:
-            transaction.respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST, now)
+            self._refuse_outside(request, flow, now)
             return
+        transaction = self._open(request, flow, now)
         transaction.to_tag = invite.to_tag
         transaction.respond(SIPStatus.OK, now)
-        session = self._core.dialogs.get((request.call_id, invite.to_tag, request.from_.tag or ""))
-        if isinstance(session, IncomingCall):
+        to_tag = invite.request.to.tag or invite.to_tag
+        session = self._core.dialogs.get((request.call_id, to_tag, request.from_.tag or ""))
+        if session is not None:
             session.cancel(request, now)
+
+    def _refuse_outside(self, request: SIPMessage, flow: Flow, now: float) -> None:
+        """A request for a dialog or transaction that is not here."""
+        if self._policy.is_known(flow):
+            self._open(request, flow, now).respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST, now)
+        else:
+            self._core.counters["strangers"] += 1
 
     def _receive_initial(self, request: SIPMessage, flow: Flow, now: float) -> None:
         """A request outside any dialog, from a source that policy knows."""
         transaction = self._open(request, flow, now)
-        refusal = self._refusal(request)
-        if refusal is not None:
-            status, headers = refusal
-            transaction.respond(status, now, headers=headers)
-        elif request.method == "OPTIONS":
-            headers = [("Allow", ALLOW), ("Accept", ACCEPT)]
-            found = self._policy.line_for(request, flow) is not None
-            transaction.respond(SIPStatus.OK if found else SIPStatus.NOT_FOUND, now, headers=headers)
-        else:
-            self._receive_invite(transaction, now)
+        with self._refusing(transaction, now):
+            refusal = self._refusal(request)
+            if refusal is not None:
+                status, headers = refusal
+                transaction.respond(status, now, headers=headers)
+            elif request.method == "OPTIONS":
+                headers = [("Allow", ALLOW), ("Accept", ACCEPT)]
+                found = self._policy.line_for(request, flow) is not None
+                transaction.respond(SIPStatus.OK if found else SIPStatus.NOT_FOUND, now, headers=headers)
+            else:
+                self._receive_invite(transaction, now)
 
     def _refusal(self, request: SIPMessage) -> tuple[SIPStatus, list[tuple[str, str]]] | None:
         """Why a request is refused before anyone looks whom it is for (RFC 3261 §8.2)."""
-        method = request.method or ""
+        method, scheme = request.method or "", scheme_of(request.uri)
+        _ = request.contacts
+        if scheme in ("sip", "sips") and SIPURI.parse(request.uri).headers:
+            raise RemoteProtocolError("headers in the Request-URI")
         if method not in ("INVITE", "OPTIONS"):
             if method in ("BYE", "INFO", "UPDATE", "PRACK", "NOTIFY"):
                 return SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST, []  # only makes sense in a dialog
             unknown = method not in _KNOWN_METHODS
             return (SIPStatus.NOT_IMPLEMENTED if unknown else SIPStatus.METHOD_NOT_ALLOWED), [("Allow", ALLOW)]
-        if scheme_of(request.uri) not in ("sip", "sips", "tel"):
+        if scheme not in ("sip", "sips", "tel"):
             return SIPStatus.UNSUPPORTED_URI_SCHEME, []
         if self._core.layer.is_merged(request):
             return SIPStatus.LOOP_DETECTED, []
@@ -336,6 +348,8 @@ class Endpoint:
             return SIPStatus.BAD_EXTENSION, [("Unsupported", ", ".join(required))]
         if request.content and request.content_type != ACCEPT:
             return SIPStatus.UNSUPPORTED_MEDIA_TYPE, [("Accept", ACCEPT)]
+        if method == "INVITE" and not _accepts_sdp(request):
+            return SIPStatus.NOT_ACCEPTABLE, []
         return None
 
     def _receive_invite(self, transaction: ServerTransaction, now: float) -> None:
@@ -370,6 +384,12 @@ class Endpoint:
             1 for s in sessions if isinstance(s, IncomingCall) and not s.is_confirmed and s.source == source
         )
         return unanswered >= MAX_UNANSWERED_PER_SOURCE
+
+
+def _accepts_sdp(request: SIPMessage) -> bool:
+    """Whether an INVITE's Accept lets us answer with a session description; without one it does (§20.1)."""
+    ranges = [item.partition(";")[0].strip().lower() for item in request.items("accept")]
+    return not ranges or not {"application/sdp", "application/*", "*/*"}.isdisjoint(ranges)
 
 
 def first_hop(line: Line, target: SIPURI) -> Hop:

@@ -11,12 +11,19 @@ from sip_bridge.errors import LocalProtocolError, RemoteProtocolError
 from sip_bridge.sip.uri import SIPURI, Params, format_host_port, parse_host_port
 
 _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
+_NOT_IN_URI = re.compile(r'[\x00-\x20<>"\x7f]')
+COOKIE: Final = "z9hG4bK"  # begins every branch since RFC 3261 (§8.1.1.7)
 MAX_CSEQ: Final = 2**31 - 1  # RFC 3261 §8.1.1.5
 
 
 def is_token(text: str) -> bool:
     """RFC 3261 §25.1 ``token``: methods, header names, parameter names."""
     return _TOKEN.fullmatch(text) is not None
+
+
+def is_uri_text(text: str) -> bool:
+    """Whether text may stand where a URI or another word without white space is due."""
+    return bool(text) and _NOT_IN_URI.search(text) is None
 
 
 def check_value(text: str, what: str) -> str:
@@ -169,9 +176,9 @@ class NameAddr:
         return replace(self, params=(*others, ("tag", tag)))
 
 
-def find_outside_quotes(text: str, wanted: str) -> int:
+def find_outside_quotes(text: str, wanted: str, start: int = 0) -> int:
     """The index of ``wanted`` outside quoted strings, or -1."""
-    i, length = 0, len(text)
+    i, length = start, len(text)
     while i < length:
         c = text[i]
         if c == wanted:
@@ -189,7 +196,7 @@ def _check_lenient_display(display: str) -> None:
 
 
 def _check_uri_text(uri: str) -> None:
-    if not uri or ":" not in uri or any(c in uri for c in ' \t<>"'):
+    if ":" not in uri or not is_uri_text(uri):
         raise RemoteProtocolError(f"not a URI: {uri[:80]!r}")
 
 
@@ -260,7 +267,7 @@ class CSeq:
     @classmethod
     def parse(cls, text: str) -> "CSeq":
         """Number and method; RemoteProtocolError when the number is above 2**31 - 1."""
-        number, _, method = text.strip().partition(" ")
+        number, method = (*text.split(maxsplit=1), "", "")[:2]
         method = method.strip()
         if not (number.isascii() and number.isdigit() and len(number) <= 20) or not is_token(method):
             raise RemoteProtocolError(f"not a CSeq: {text[:80]!r}")

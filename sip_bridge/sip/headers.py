@@ -32,7 +32,7 @@ SINGLETONS: Final = frozenset(
 
 MAX_MESSAGE: Final = 65536  # bytes, RFC 3261 §18.1.1
 MAX_HEADERS: Final = 128
-MAX_VIAS: Final = 32
+MAX_VIAS: Final = 70  # as many hops as Max-Forwards allows (RFC 3261 §8.1.1.6)
 
 _SPELLINGS: Final = (
     "Via", "From", "To", "Call-ID", "CSeq", "Contact", "Max-Forwards", "Content-Type", "Content-Length", "User-Agent",

@@ -63,11 +63,6 @@ class IncomingCall(Session):
         """The host that the INVITE came from."""
         return self._transaction.flow.remote[0]
 
-    @property
-    def is_unacknowledged(self) -> bool:
-        """Whether the INVITE rings, or our 2xx still waits for its ACK."""
-        return not self.is_confirmed
-
     def ring(self, status: SIPStatus, now: float, content: bytes = b"") -> None:
         """Send a provisional response: 180 Ringing, or 183 with early media."""
         self._require_pending()
@@ -104,6 +99,7 @@ class IncomingCall(Session):
     def cancel(self, request: SIPMessage, now: float) -> None:
         """The caller gave up; a CANCEL that comes after the final response changes nothing (§9.2)."""
         if not self._transaction.is_pending:
+            super().cancel(request, now)
             return
         self._ring_alarm.clear()
         self._transaction.respond(SIPStatus.REQUEST_TERMINATED, now)
@@ -120,8 +116,7 @@ class IncomingCall(Session):
         if self._transaction.is_pending:
             self.reject(SIPStatus.DECLINE, now)
         elif self.is_confirmed:
-            self._send_bye()
-            self.end(EndCause.HANGUP_LOCAL)
+            self._hang_up(now)
         else:
             self._hangup_wanted = True
 
@@ -141,6 +136,10 @@ class IncomingCall(Session):
         self._ring_alarm.clear()
         if self._transaction.is_pending:
             self._transaction.respond(SIPStatus.REQUEST_TERMINATED, now)
+
+    @property
+    def _is_negotiating(self) -> bool:
+        return self._transaction.is_pending or super()._is_negotiating
 
     def _require_pending(self) -> None:
         if self.is_over or not self._transaction.is_pending:

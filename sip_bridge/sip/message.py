@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Self
 
 from sip_bridge.errors import RemoteProtocolError, SIPParseError
-from sip_bridge.sip.fields import CSeq, NameAddr, Via, is_token, split_outside
+from sip_bridge.sip.fields import CSeq, NameAddr, Via, is_token, is_uri_text, split_outside
 from sip_bridge.sip.headers import MAX_HEADERS, MAX_MESSAGE, MAX_VIAS, SINGLETONS, key_of
 from sip_bridge.sip.status import SIPStatus
 
@@ -47,6 +47,8 @@ class SIPMessage:
         if end < 0:
             raise SIPParseError("no empty line after the headers")
         lines = data[start:end].decode("utf-8", "surrogateescape").split("\r\n")
+        if data.count(b"\n", start, end) >= len(lines) or data.count(b"\r", start, end) >= len(lines):
+            raise SIPParseError("CR or LF alone")
         self.raw = data
         self.content = data[end + 4 :]
         self._read_start_line(lines[0])
@@ -74,7 +76,7 @@ class SIPMessage:
             self.method = None
             self.uri = ""
             return
-        self.uri, _, self.version = rest.rpartition(" ")
+        self.uri, _, self.version = rest.rstrip(" ").rpartition(" ")
         if not is_token(first) or not self.uri or not self.version.upper().startswith("SIP/"):
             raise SIPParseError(f"not a start line: {line[:80]!r}")
         self.type = SIPMessageType.REQUEST
@@ -195,20 +197,21 @@ class SIPMessage:
 
         Cuts the body at Content-Length. Raises RemoteProtocolError with the status that the sender deserves.
         """
+        if self.is_request and self.version.upper() != VERSION:
+            raise RemoteProtocolError(f"version {self.version[:20]!r}", status=505)
         for name in SINGLETONS & self._index.keys():
             if len(self._index[name]) > 1 and len(set(self._index[name])) > 1:
                 raise RemoteProtocolError(f"more than one {name}")
         if len(self.get_all("via")) > MAX_VIAS:
             raise RemoteProtocolError(f"more than {MAX_VIAS} Via")
         self._cut_content(stream=stream)
-        _ = self.via, self.from_, self.to, self.call_id
-        cseq = self.cseq
+        if not all(is_uri_text(word) for word in (self.call_id, self.from_.tag or "-", self.to.tag or "-")):
+            raise RemoteProtocolError("white space in Call-ID or tag")
+        _, cseq = self.via, self.cseq
         if self.is_request:
-            if self.version.upper() != VERSION:
-                raise RemoteProtocolError(f"version {self.version[:20]!r}", status=505)
             if cseq.method != self.method:
                 raise RemoteProtocolError("CSeq method is not the request's")
-            if any(c in self.uri for c in ' \t<>"'):
+            if not is_uri_text(self.uri) or self.heading.endswith(" "):
                 raise RemoteProtocolError("malformed Request-URI")
 
     def _cut_content(self, *, stream: bool) -> None:

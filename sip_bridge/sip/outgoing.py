@@ -1,20 +1,21 @@
 """A call of ours: the UAC side of INVITE (RFC 3261 §13.2)."""
 
 from dataclasses import dataclass
+from typing import Final
 
-from sip_bridge.errors import RemoteProtocolError
 from sip_bridge.sip.auth import Authenticator
 from sip_bridge.sip.client_request import MAX_FORWARDS, ClientRequest, HeaderList, Plan
 from sip_bridge.sip.core import ALLOW, Core
 from sip_bridge.sip.dialog import Dialog
 from sip_bridge.sip.events import CallAnswered, CallPlaced, CallProgressed, EndCause
-from sip_bridge.sip.fields import NameAddr, Via
+from sip_bridge.sip.fields import COOKIE, NameAddr, Via
 from sip_bridge.sip.flow import Flow, Hop
 from sip_bridge.sip.message import VERSION, SIPMessage
 from sip_bridge.sip.session import Session, reason_of
 from sip_bridge.sip.status import SIPStatus
-from sip_bridge.sip.transactions.layer import COOKIE
 from sip_bridge.sip.uri import SIPURI
+
+MAX_FORKS: Final = 16  # phones that answer one INVITE; more are not heard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class OutgoingCall(Session):
         self._invitation = invitation
         self._local = NameAddr(uri="")
         self._seq = 0
-        self._acks: dict[str, tuple[bytes, Flow]] = {}
+        self._acks: dict[str, _Acknowledgement] = {}
         self._progressed = False
         self._cancel_sent = False
         plan = Plan(
@@ -122,10 +123,10 @@ class OutgoingCall(Session):
     def _success(self, request: ClientRequest, response: SIPMessage, now: float) -> None:
         tag = response.to.tag or ""
         if tag in self._acks:
-            self._core.layer.transmit(*self._acks[tag])
+            self._acks[tag].repeat()
             return
-        if len(self._acks) >= MAX_FORWARDS:
-            return  # nobody forks into so many phones
+        if len(self._acks) >= MAX_FORKS:
+            return
         flow = request.flow
         dialog = Dialog.of_client(
             response,
@@ -136,7 +137,8 @@ class OutgoingCall(Session):
         is_first = self.dialog is None and not self.is_over
         if is_first:
             self._signal("remote", "INVITE", SIPStatus(response.status), response.phrase)
-        _Acknowledgement(self._core, dialog, request, self._acks).send()
+        self._acks[tag] = _Acknowledgement(self._core, dialog, request)
+        self._acks[tag].send()
         if not is_first:
             unwanted = _UnwantedLeg(self._core, call=self.id, line=self.line, authenticator=self._authenticator)
             unwanted.dialog = dialog
@@ -154,8 +156,7 @@ class OutgoingCall(Session):
         if self.is_over:
             return
         if self.is_confirmed:
-            self._send_bye()
-            self.end(EndCause.HANGUP_LOCAL)
+            self._hang_up(now)
             return
         self._request.abandon()
         if self._progressed:
@@ -182,16 +183,22 @@ class _UnwantedLeg(Session):
 class _Acknowledgement:
     """The ACK to a 2xx: a request of its own, end to end, repeated for each repeated 2xx (§13.2.2.4)."""
 
-    def __init__(self, core: Core, dialog: Dialog, request: ClientRequest, sent: dict[str, tuple[bytes, Flow]]) -> None:
+    def __init__(self, core: Core, dialog: Dialog, request: ClientRequest) -> None:
         self._core = core
         self._dialog = dialog
         self._request = request
-        self._sent = sent
-        self._uri, self._routes, self._hop = _routing(dialog, request)
+        self._seq = request.seq
+        self._uri, self._routes, self._hop = dialog.routing()
+        self._sent: tuple[bytes, Flow] | None = None
 
     def send(self) -> None:
         """Resolve the route, then send."""
         self._core.resolve(self._hop, self)
+
+    def repeat(self) -> None:
+        """The 2xx came once more; as long as the route is being resolved, the first ACK is still to come."""
+        if self._sent is not None:
+            self._core.layer.transmit(*self._sent)
 
     def resolved(self, flows: tuple[Flow, ...], now: float) -> None:
         """See `Resolving`; when the Contact leads nowhere, the ACK goes where the INVITE went."""
@@ -207,19 +214,11 @@ class _Acknowledgement:
             f"From: {self._dialog.local.format()}",
             f"To: {self._dialog.remote.format()}",
             f"Call-ID: {self._dialog.call_id}",
-            f"CSeq: {self._request.seq} ACK",
+            f"CSeq: {self._seq} ACK",
             *(f"Route: {route}" for route in self._routes),
             f"User-Agent: {self._core.user_agent}",
             "Content-Length: 0\r\n\r\n",
         ]
         data = "\r\n".join(lines).encode("utf-8", "surrogateescape")
-        self._sent[self._dialog.remote.tag or ""] = (data, flow)
+        self._sent = (data, flow)
         self._core.layer.transmit(data, flow)
-
-
-def _routing(dialog: Dialog, request: ClientRequest) -> tuple[str, tuple[str, ...], Hop]:
-    """The dialog's routing; a Contact that can't be read sends us back the way of the INVITE."""
-    try:
-        return dialog.routing()
-    except RemoteProtocolError:
-        return request.plan.uri, (), request.plan.hop

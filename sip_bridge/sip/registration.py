@@ -1,5 +1,6 @@
 """The REGISTER usage (RFC 3261 §10): one account's binding at its registrar, kept alive for ever."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from sip_bridge.errors import RemoteProtocolError
@@ -7,7 +8,7 @@ from sip_bridge.sip.auth import Authenticator
 from sip_bridge.sip.client_request import ClientRequest, HeaderList, Plan
 from sip_bridge.sip.core import Core
 from sip_bridge.sip.events import EndCause, RegistrationChanged, RegistrationState
-from sip_bridge.sip.fields import NameAddr
+from sip_bridge.sip.fields import NameAddr, split_outside
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.line import RegisteredLine
 from sip_bridge.sip.message import SIPMessage
@@ -49,7 +50,7 @@ class Registration:
         del now
         self._wanted = False
         self._alarm.clear()
-        if self.state in (RegistrationState.REGISTERED, RegistrationState.REGISTERING):
+        if self.state in (RegistrationState.REGISTERED, RegistrationState.REGISTERING) or self._current is not None:
             self._send(expires=0)
         else:
             self._change(RegistrationState.UNREGISTERED)
@@ -95,6 +96,7 @@ class Registration:
         status = SIPStatus(response.status)
         if request is not self._current or status.is_provisional:
             return
+        self._current = None
         if not self._wanted:
             self._change(RegistrationState.UNREGISTERED, response)
         elif status.is_success:
@@ -102,7 +104,7 @@ class Registration:
         elif status == SIPStatus.INTERVAL_TOO_BRIEF and self._asked < _seconds(response, "min-expires"):
             self._asked = _seconds(response, "min-expires")
             self._send(expires=self._asked)
-        elif status in (SIPStatus.UNAUTHORIZED, SIPStatus.PROXY_AUTHENTICATION_REQUIRED, SIPStatus.FORBIDDEN):
+        elif status == SIPStatus.FORBIDDEN or request.credentials_refused:
             self._wanted = False
             self._change(RegistrationState.FAILED, response, account_refused=True)
         else:
@@ -113,6 +115,7 @@ class Registration:
         del cause
         if request is not self._current:
             return
+        self._current = None
         if self._wanted:
             self._retry_later(now)
         else:
@@ -172,14 +175,19 @@ def _seconds(response: SIPMessage, name: str) -> int:
 
 def _granted(response: SIPMessage, flow: Flow, user: str, asked: int) -> float:
     """The expiry of our own binding among those listed; Expires, or what was asked, when the registrar is silent."""
-    for item in response.items("contact"):
-        try:
-            contact = NameAddr.parse(item)
-            uri = contact.sip_uri
-        except RemoteProtocolError:
-            continue  # another phone's binding, in a form that we don't read
-        expires = contact.param("expires") or ""
+    for binding in _bindings(response):
+        uri, expires = binding.sip_uri, binding.param("expires") or ""
         is_ours = (uri.user, uri.host, uri.port or 5060) == (user, *flow.local)
         if is_ours and expires.isascii() and expires.isdigit():
             return float(min(int(expires[:10]), MAX_EXPIRES))
     return float(_seconds(response, "expires") if response.get("expires") else asked)
+
+
+def _bindings(response: SIPMessage) -> Iterator[NameAddr]:
+    """The SIP addresses listed; other phones' bindings in a form that we can't read are passed over."""
+    for line in response.get_all("contact"):
+        try:
+            contacts = [NameAddr.parse(item) for item in split_outside(line, ",") if item]
+            yield from [contact for contact in contacts if contact.sip_uri.host]
+        except RemoteProtocolError:
+            continue

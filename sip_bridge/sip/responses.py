@@ -1,5 +1,6 @@
 """Responses to requests: Via, From, To, Call-ID and CSeq are copied as raw text (RFC 3261 §8.2.6)."""
 
+from sip_bridge.errors import RemoteProtocolError
 from sip_bridge.sip.fields import check_value, split_outside
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.message import VERSION, Headers, SIPMessage
@@ -36,6 +37,32 @@ def build_response(
         f"CSeq: {request.get('cseq')}\r\n{extra}Content-Length: {len(content)}\r\n\r\n"
     )
     return head.encode("utf-8", "surrogateescape") + content
+
+
+def build_refusal(request: SIPMessage, flow: Flow, status: SIPStatus, to_tag: str) -> tuple[bytes, Flow] | None:
+    """The answer to a request that breaks the rules, and where it goes; None when it has no Via.
+
+    Whatever is there is copied, legible or not; when Via can't be read, the answer goes back to where it came from.
+    """
+    if request.get("via") is None:
+        return None
+    try:
+        via, target = stamp_via(request, flow), reply_flow(request, flow)
+    except RemoteProtocolError:
+        via, target = "".join(f"Via: {line}\r\n" for line in request.get_all("via")), flow
+    lines = [f"{name}: {value}\r\n" for name in ("From", "Call-ID", "CSeq") if (value := request.get(name.lower()))]
+    to = request.get("to")
+    if to is not None:
+        lines.append(f"To: {_tagged(request, to, to_tag)}\r\n")
+    head = f"{VERSION} {status.value} {status.phrase}\r\n{via}{''.join(lines)}Content-Length: 0\r\n\r\n"
+    return head.encode("utf-8", "surrogateescape"), target
+
+
+def _tagged(request: SIPMessage, to: str, tag: str) -> str:
+    try:
+        return f"{to};tag={tag}" if request.to.tag is None else to
+    except RemoteProtocolError:
+        return to
 
 
 def reply_flow(request: SIPMessage, flow: Flow) -> Flow:

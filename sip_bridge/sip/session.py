@@ -52,6 +52,11 @@ class Session(ABC):
     def hangup(self, now: float) -> None:
         """End the call, whatever state it is in."""
 
+    def cancel(self, request: SIPMessage, now: float) -> None:  # noqa: ARG002  # the callee's has a reason in it
+        """The peer gave up its re-INVITE; one that was answered stays answered (§9.2)."""
+        if self._pending_offer is not None:
+            self._take_pending_offer().respond(SIPStatus.REQUEST_TERMINATED, now)
+
     def accept_offer(self, content: bytes, now: float) -> None:
         """Answer the peer's re-INVITE or UPDATE; for one without an offer, ``content`` is our offer."""
         transaction = self._take_pending_offer()
@@ -81,8 +86,9 @@ class Session(ABC):
         if not self.dialog.is_in_order(request):
             transaction.respond(SIPStatus.SERVER_INTERNAL_ERROR, now, phrase="CSeq is not higher")
             return
-        if self.is_over and request.method != "BYE":
-            transaction.respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST, now)
+        required = request.items("require")
+        if required:
+            transaction.respond(SIPStatus.BAD_EXTENSION, now, headers=[("Unsupported", ", ".join(required))])
             return
         handler = self._HANDLERS.get(request.method or "")
         if handler is None:
@@ -92,28 +98,31 @@ class Session(ABC):
 
     def _receive_bye(self, transaction: ServerTransaction, now: float) -> None:
         transaction.respond(SIPStatus.OK, now)
-        if not self.is_over:
-            self._signal("remote", "BYE")
-            self._abort_pending(now)
-            self.end(EndCause.HANGUP_REMOTE, q850=reason_of(transaction.request).get("q.850"))
+        self._signal("remote", "BYE")
+        self._abort_pending(now)
+        self.end(EndCause.HANGUP_REMOTE, q850=reason_of(transaction.request).get("q.850"))
 
     def _abort_pending(self, now: float) -> None:
         """A BYE ends requests that still wait for their answer too (§15.1.2)."""
-        if self._pending_offer is not None and self._pending_offer.is_pending:
-            self._pending_offer.respond(SIPStatus.REQUEST_TERMINATED, now)
-        self._pending_offer = None
+        if self._pending_offer is not None:
+            self._take_pending_offer().respond(SIPStatus.REQUEST_TERMINATED, now)
+
+    @property
+    def _is_negotiating(self) -> bool:
+        """Whether an offer or answer is still open: a further offer has to wait (§14.2, RFC 3311 §5.2)."""
+        return self._pending_offer is not None or self._unacknowledged is not None
 
     def _receive_offer(self, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
-        if self._pending_offer is not None or self._unacknowledged is not None:
+        if self._is_negotiating:
             seconds = int(self._core.chance.fraction() * RETRY_AFTER_BOUND)
             transaction.respond(SIPStatus.SERVER_INTERNAL_ERROR, now, headers=[("Retry-After", str(seconds))])
             return
         if request.content and request.content_type != ACCEPT:
             transaction.respond(SIPStatus.UNSUPPORTED_MEDIA_TYPE, now, headers=[("Accept", ACCEPT)])
             return
-        if self.dialog is not None:
-            self.dialog.refresh_target(request)
+        assert self.dialog is not None  # noqa: S101  # it was found by its dialog
+        self.dialog.refresh_target(request)
         if request.method == "UPDATE" and not request.content:
             transaction.respond(SIPStatus.OK, now, headers=self._target_headers(transaction.flow))
             return
@@ -165,6 +174,11 @@ class Session(ABC):
 
     # --- the end ---
 
+    def _hang_up(self, now: float) -> None:
+        self._abort_pending(now)
+        self._send_bye()
+        self.end(EndCause.HANGUP_LOCAL)
+
     def _send_bye(self) -> None:
         if not self.is_over:
             self._signal("local", "BYE")
@@ -210,7 +224,7 @@ class Session(ABC):
         if self.is_over:
             return
         self.is_over = True
-        if self._unacknowledged is not None and cause is not EndCause.HANGUP_LOCAL:
+        if self._unacknowledged is not None:
             self._unacknowledged.stop()
             self._unacknowledged = None
         self._core.sessions.pop(self.id, None)

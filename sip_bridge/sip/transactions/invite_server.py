@@ -86,7 +86,6 @@ class InviteServer(Machine):
             self.wait()
         elif self.is_due("trying", now):
             self._send_trying()
-            self.wait()
         elif self.is_due("g", now):
             self.send(self._last)
             self._interval = self.timers.doubled(self._interval)
@@ -96,6 +95,7 @@ class InviteServer(Machine):
     def _send_trying(self) -> None:
         self._last = self._build_trying()
         self.send(self._last)
+        self.wait()
 
     def terminate(self) -> None:
         """The transport failed."""

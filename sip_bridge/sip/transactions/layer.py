@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
+from sip_bridge.sip.fields import COOKIE
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.message import Headers, SIPMessage
 from sip_bridge.sip.responses import build_response, reply_flow, stamp_via
@@ -16,7 +17,6 @@ from sip_bridge.sip.transactions.invite_client import InviteClient
 from sip_bridge.sip.transactions.invite_server import InviteServer
 from sip_bridge.sip.transactions.server import NonInviteServer
 
-COOKIE: Final = "z9hG4bK"
 MAX_TRANSACTIONS: Final = 16384
 
 Key = tuple[str, ...]
@@ -208,7 +208,9 @@ class TransactionLayer:
         elif isinstance(transaction, ClientTransaction):
             self._clients.pop(transaction.key, None)
         elif self._servers.pop(transaction.key, None) is not None:
-            self._initial.pop(_merge_key(transaction.request), None)
+            merge_key = _merge_key(transaction.request)
+            if self._initial.get(merge_key) == transaction.key:
+                del self._initial[merge_key]
 
     # --- client side ---
 
@@ -268,7 +270,7 @@ class TransactionLayer:
         self._make_room(self._servers)
         self._servers[key] = transaction
         if request.to.tag is None:
-            self._initial[_merge_key(request)] = key
+            self._initial.setdefault(_merge_key(request), key)
         if isinstance(transaction.machine, InviteServer):
             transaction.machine.start(now)
         self.settle(transaction)
@@ -293,7 +295,7 @@ def server_key(request: SIPMessage, method: str) -> Key:
     via = request.via
     branch = via.branch or ""
     host, port = via.sent_by
-    if branch.startswith(COOKIE):
+    if branch.startswith(COOKIE) and branch != COOKIE:
         return branch, host, str(port), method
     from_tag = request.from_.tag or ""
     return branch, host, str(port), method, request.call_id, str(request.cseq.number), from_tag, request.uri
