@@ -58,7 +58,6 @@ class Session:
         """The client is here (again); the PUBREL packets that it is owed."""
         self.connection_id = connection_id
         self.version = version
-        self.will_due_at = None
         self._window = min(receive_maximum, MAX_IN_FLIGHT)
         self._maximum_packet_size = maximum_packet_size
         self._has_dropped = False

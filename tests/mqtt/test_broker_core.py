@@ -12,6 +12,8 @@ from sip_bridge.mqtt import broker_codec as codec
 from sip_bridge.mqtt.broker_core import BrokerCore, Close, Credentials, Send
 from sip_bridge.mqtt.broker_packets import Message, Publish, Reason, Version
 from sip_bridge.mqtt.broker_router import Limits
+from sip_bridge.mqtt.broker_session import Delivery, Session
+from sip_bridge.mqtt.broker_topics import Publication
 
 CONNACK, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, DISCONNECT = 0x20, 0x40, 0x50, 0x62, 0x70, 0x90, 0xE0
 
@@ -305,6 +307,46 @@ def test_qos_2_delivery_goes_on_where_it_stood_when_the_client_returns() -> None
     assert back.received()[1:] == [packet(PUBREL, b"\x00\x01")]
     world.send(back, packet(PUBCOMP, b"\x00\x01"))
     assert back.received() == []
+
+
+def test_unacknowledged_messages_come_again_in_order_under_their_identifiers() -> None:
+    world = World()
+    reader, publisher = world.connect("reader", clean=False, asked=session_expiry(9)), world.connect("publisher")
+    world.subscribe(reader, "a")
+    for payload in (b"1", b"2", b"3"):
+        world.publish(publisher, "a", payload)
+    first = reader.received()[-3:]
+    world.send(reader, packet(PUBACK, b"\x00\x02"))
+    world.lose(reader)
+    world.publish(publisher, "a", b"4")
+    again = world.connect("reader", clean=False).received()[1:]
+    as_duplicates = [bytes((sent[0] | 0x08,)) + sent[1:] for sent in (first[0], first[2])]
+    assert again[:2] == as_duplicates
+    assert again[2][0] == 0x32  # what is new is no duplicate
+
+
+def test_packet_identifier_that_is_in_flight_is_not_given_twice() -> None:
+    session = Session(client_id="a", max_queued_messages=10, max_held_bytes=10_000)
+    session.attach(1, 4, receive_maximum=10, maximum_packet_size=None)
+    message = Publication.of(Message(topic="t", payload=b"", qos=1), 0)
+    session.enqueue(Delivery(publication=message, qos=1, retain=False))
+    session.enqueue(Delivery(publication=message, qos=1, retain=False))
+    assert session.next_packet(0) == packet(0x32, text("t"), b"\x00\x01")
+    session._last_packet_id = 65535  # as after 65534 more messages
+    assert session.next_packet(0) == packet(0x32, text("t"), b"\x00\x02")
+
+
+def test_expired_messages_make_room_in_the_queue() -> None:
+    world = World(Limits(max_queued_bytes=1000))  # two small messages
+    publisher = world.connect("publisher")
+    for payload, expiry in ((b"old", 10), (b"new", 100)):
+        reader = world.connect("reader", clean=False, asked=session_expiry(100))
+        world.subscribe(reader, "a")
+        world.lose(reader)
+        world.publish(publisher, "a", payload, asked=message_expiry(expiry))
+        world.publish(publisher, "a", payload, asked=message_expiry(expiry))
+        world.at(10)
+    assert world.connect("reader", clean=False).payloads() == [b"new", b"new"]
 
 
 def test_publisher_learns_that_nobody_listens() -> None:

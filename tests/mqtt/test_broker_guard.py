@@ -154,16 +154,19 @@ def test_connections_over_the_limit_are_closed(caplog: pytest.LogCaptureFixture)
     ]
 
 
-def test_subscriber_that_does_not_read_holds_up_nobody(topic: str, caplog: pytest.LogCaptureFixture) -> None:
-    limits = Limits(max_queued_bytes=1024 * 1024)
+def deaf_subscriber(port: int, topic: str) -> socket.socket:
+    """A client that subscribed at QoS 0 and reads nothing more; its own sending waits a second at most."""
     name = topic.encode()
     subscribe = b"\x00\x01" + struct.pack(">H", len(name)) + name + b"\x00"
-    with (
-        running(BrokerSettings(port=0, limits=limits)) as broker,
-        socket.create_connection(("127.0.0.1", broker.port), timeout=PATIENCE) as deaf,
-    ):
-        deaf.sendall(CONNECT_V3 + b"\x82" + bytes((len(subscribe),)) + subscribe)
-        assert [deaf.recv(4), deaf.recv(5)] == [b"\x20\x02\x00\x00", b"\x90\x03\x00\x01\x00"]
+    sock = socket.create_connection(("127.0.0.1", port), timeout=1)
+    sock.sendall(CONNECT_V3 + b"\x82" + bytes((len(subscribe),)) + subscribe)
+    assert [sock.recv(4), sock.recv(5)] == [b"\x20\x02\x00\x00", b"\x90\x03\x00\x01\x00"]
+    return sock
+
+
+def test_subscriber_that_does_not_read_holds_up_nobody(topic: str, caplog: pytest.LogCaptureFixture) -> None:
+    limits = Limits(max_queued_bytes=1024 * 1024)
+    with running(BrokerSettings(port=0, limits=limits)) as broker, deaf_subscriber(broker.port, topic):
         reader, publisher = Peer(broker.port, V5), Peer(broker.port, V3)
         reader.subscribe(topic)
         for _ in range(100):
@@ -174,6 +177,23 @@ def test_subscriber_that_does_not_read_holds_up_nobody(topic: str, caplog: pytes
     assert [record.getMessage() for record in caplog.records] == [
         "MQTT client 'raw' does not keep up: its oldest messages are dropped"
     ]
+
+
+def test_client_that_does_not_read_is_not_read_from(peers: Peers, topic: str) -> None:
+    with deaf_subscriber(peers.port, topic) as deaf:
+        publisher = peers(V3)
+        for _ in range(50):
+            publisher.publish(topic, bytes(200_000))
+        with pytest.raises(TimeoutError):
+            ping(deaf, 3 * 2**20)
+
+
+def ping(sock: socket.socket, count: int) -> None:
+    """Send PINGREQ packets; raises TimeoutError once the peer takes none for a second."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+    left = 2 * count
+    while left > 0:
+        left -= sock.send(b"\xc0\x00" * 1024)
 
 
 # --- stopping ------------------------------------------------------------------------------------------------------
