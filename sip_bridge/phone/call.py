@@ -76,6 +76,7 @@ class VoIPCall:
         self._timed_out = False
         self._ring_timer: asyncio.TimerHandle | None = None
         self.media = media
+        media.on_event = self.handle_media
         self.call_id = call_id
         self.is_incoming = is_incoming
         self.remote = remote

@@ -58,7 +58,6 @@ class MediaSession:
         ports: PortAllocator,
         pacer: Pacer,
         codecs: tuple[str, ...],
-        on_event: Callable[[MediaEvent], None],
         signalling_host: str | None = None,
         entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
@@ -67,7 +66,6 @@ class MediaSession:
         self._ports = ports
         self._pacer = pacer
         self._codecs = codecs
-        self._on_event = on_event
         self._signalling_host = signalling_host
         self._entropy = entropy
         self._socket: socket.socket | None = None
@@ -91,6 +89,7 @@ class MediaSession:
         self._receiver = Receiver(PCM_RATE)
         self._sent = 0
         self._from_elsewhere = 0
+        self.on_event: Callable[[MediaEvent], None] = lambda _: None
         self.muted = False
         self.sinks: list[AudioSink] = []
 
@@ -205,7 +204,7 @@ class MediaSession:
     def _finish_source(self, *, completed: bool) -> None:
         if self._source is not None:
             self._source = None
-            self._on_event(PlaybackFinished(source=self._source_name, completed=completed))
+            self.on_event(PlaybackFinished(source=self._source_name, completed=completed))
 
     def send_dtmf(self, digits: str, *, duration_ms: int = 160, gap_ms: int = 80) -> None:
         """Press keys; LocalProtocolError for what is none, InvalidStateError when the peer takes no RTP events."""
@@ -293,7 +292,7 @@ class MediaSession:
             self._receiver.receive(packet, now)
             press = self._events.receive(packet)
             if press is not None:
-                self._on_event(DTMFReceived(digit=press.digit, duration_ms=press.duration * 1000 // PCM_RATE))
+                self.on_event(DTMFReceived(digit=press.digit, duration_ms=press.duration * 1000 // PCM_RATE))
             return
         codec = self._codec_of(packet.payload_type, stream)
         if codec is not None and self._receiver.receive(packet, now) and self.sinks and packet.payload:

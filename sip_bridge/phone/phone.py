@@ -9,7 +9,7 @@ from sip_bridge.media.negotiation import check_offer
 from sip_bridge.phone.call import RING_LIMIT, Announcement, VoIPCall
 from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.events import CallChanged, CallFinished, PhoneEvent
-from sip_bridge.phone.media import MediaEvent, MediaSession
+from sip_bridge.phone.media import MediaSession
 from sip_bridge.phone.settings import Account, DirectAccount, RegisteredAccount
 from sip_bridge.sip.auth import Credentials
 from sip_bridge.sip.events import CallPlaced, CallReceived, Event, RegistrationChanged, RegistrationState
@@ -143,23 +143,14 @@ class VoIPPhone:
         call.give_up_after(RING_LIMIT)
 
     def _media(self, advertised_host: str, *, peer: str | None = None) -> MediaSession:
-        session: MediaSession
-
-        def on_event(event: MediaEvent) -> None:
-            for call in self.calls.values():
-                if call.media is session:
-                    call.handle_media(event)
-
-        session = MediaSession(
+        return MediaSession(
             local_host=self.client.settings.bind,
             advertised_host=advertised_host,
             ports=self.client.ports,
             pacer=self.client.pacer,
             codecs=self.account.codecs,
-            on_event=on_event,
             signalling_host=peer,
         )
-        return session
 
     # --- for its calls ---
 

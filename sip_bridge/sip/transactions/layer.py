@@ -90,7 +90,11 @@ class ClientTransaction:
     @property
     def is_finished(self) -> bool:
         """Whether only retransmissions can still come."""
-        return self.machine.state in (client.State.COMPLETED, invite_client.State.COMPLETED)
+        return self.machine.state in (
+            client.State.COMPLETED,
+            invite_client.State.ACCEPTED,
+            invite_client.State.COMPLETED,
+        )
 
 
 class ServerTransaction:
