@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -62,7 +63,12 @@ def snapshot(*calls: CallInfo) -> CallSnapshot:
 
 
 def invite(event_id: str = "e1", account: str = "door", **fields: Any) -> Event:
-    values: dict[str, Any] = {"direction": Direction.INCOMING, "origin": Origin.REMOTE, "remote": FRONT, "call_id": "c1"}
+    values: dict[str, Any] = {
+        "direction": Direction.INCOMING,
+        "origin": Origin.REMOTE,
+        "remote": FRONT,
+        "call_id": "c1",
+    }
     return Event(event="INVITE", event_id=event_id, seq=1, session="s1", account=account, **(values | fields))
 
 
@@ -75,6 +81,8 @@ class FakeBridge:
     answer: Response | None = field(default_factory=Response.ok)
     retained: dict[str, str] = field(default_factory=dict)
     requests: list[tuple[str, dict[str, Any], int, bool]] = field(default_factory=list)
+    has_request: asyncio.Event = field(default_factory=asyncio.Event)
+    has_subscriber: asyncio.Event = field(default_factory=asyncio.Event)
 
     def retain(self, topic: str, payload: str) -> None:
         """Publish and retain."""
@@ -106,6 +114,7 @@ class FakeBridge:
 
     def subscribed(self, filters: Sequence[str]) -> None:
         """Home Assistant subscribed: the broker replays what it retains."""
+        self.has_subscriber.set()
         for topic, payload in tuple(self.retained.items()):
             if topic in filters or any(topic.startswith(each.removesuffix("#")) for each in filters if each[-1] == "#"):
                 async_fire_mqtt_message(self.hass, topic, payload, qos=1, retain=True)
@@ -116,6 +125,7 @@ class FakeBridge:
             return
         request = json.loads(payload)
         self.requests.append((topic, request, qos, retain))
+        self.has_request.set()
         if self.answer is not None:
             self.respond(topic, self.answer, request["transaction"])
 

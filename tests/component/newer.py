@@ -3,4 +3,4 @@
 from homeassistant.components import logger
 from homeassistant.components.logger.helpers import _clear_logger_overwrites
 
-logger._clear_logger_overwrites = _clear_logger_overwrites  # moved in 2026.11
+logger._clear_logger_overwrites = _clear_logger_overwrites  # type: ignore[attr-defined]  # moved in 2026.11

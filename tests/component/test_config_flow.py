@@ -92,9 +92,7 @@ async def test_a_bridge_is_offered_once_at_a_time(hass: HomeAssistant, bridge: F
     assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "already_in_progress")
 
 
-async def test_a_bridge_that_moved_is_followed(
-    hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry
-) -> None:
+async def test_a_bridge_that_moved_is_followed(hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry) -> None:
     phone.topics = Topics(base="phones/sip")
     phone.start()
     result = await discover(hass, found(json.dumps(FOUND | {"base_topic": "phones/sip"})))
@@ -108,6 +106,17 @@ async def test_a_bridge_is_added_by_hand(hass: HomeAssistant, bridge: FakeBridge
     added = await by_hand(hass, {"base_topic": " sip_bridge/ ", "bridge": "home"})
     assert (added["type"], added["title"], added["data"]) == (FlowResultType.CREATE_ENTRY, "Home", HOME)
     assert added["result"].unique_id == "home"
+
+
+async def test_a_bridge_that_introduces_itself_twice_is_added_once(
+    hass: HomeAssistant, silent_bridge: FakeBridge
+) -> None:
+    silent_bridge.has_subscriber.clear()
+    adding = hass.async_create_task(by_hand(hass, HOME))
+    await silent_bridge.has_subscriber.wait()
+    silent_bridge.tell("info", INFO)
+    silent_bridge.tell("info", INFO)
+    assert (await adding)["type"] is FlowResultType.CREATE_ENTRY
 
 
 async def test_the_form_suggests_the_defaults(hass: HomeAssistant, bridge: FakeBridge) -> None:

@@ -61,8 +61,14 @@ def attributes(hass: HomeAssistant, entity_id: str) -> Mapping[str, Any]:
         ("button.door_hang_up", "call", TALKING, "unknown"),
     ],
 )
-async def test_an_entity_is_true_or_unavailable(
-    hass: HomeAssistant, bridge: FakeBridge, entry: MockConfigEntry, entity_id: str, kind: str, payload: object, expected: str
+async def test_an_entity_is_true_or_unavailable(  # noqa: PLR0917
+    hass: HomeAssistant,
+    bridge: FakeBridge,
+    entry: MockConfigEntry,
+    entity_id: str,
+    kind: str,
+    payload: object,
+    expected: str,
 ) -> None:
     bridge.die()
     await hass.config_entries.async_setup(entry.entry_id)

@@ -19,6 +19,7 @@ from custom_components.sip_phone.const import DOMAIN
 from custom_components.sip_phone.contract import AccountInfo, AccountKind, Accounts, BridgeInfo
 from tests.component.bridge import DOOR, INFO, PBX, FakeBridge, call, invite, snapshot
 
+CONNECTED, DISCONNECTED = True, False
 GARAGE = AccountInfo(id="garage", name="Garage", uri="sip:garage@192.0.2.1", kind=AccountKind.DIRECT)
 
 
@@ -101,9 +102,7 @@ async def test_a_bridge_that_is_down_is_set_up_and_shown_as_unavailable(
     assert state(hass, "binary_sensor.home_connectivity") == "off"
 
 
-async def test_a_new_line_appears_at_run_time(
-    hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry
-) -> None:
+async def test_a_new_line_appears_at_run_time(hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry) -> None:
     phone.tell("accounts", Accounts(accounts=(DOOR, PBX, GARAGE)))
     phone.tell("call", snapshot(call()), "garage")
     await hass.async_block_till_done()
@@ -134,10 +133,11 @@ async def test_a_line_removed_while_home_assistant_was_down_goes_too(
     assert device_names(hass, entry) == {"home": "Home", "home/pbx": "PBX"}
 
 
-async def test_an_inventory_that_was_wiped_off_the_broker_removes_nothing(
-    hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry
+@pytest.mark.parametrize("kind", ["accounts", "info"])
+async def test_what_was_wiped_off_the_broker_removes_no_device(
+    hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry, kind: str
 ) -> None:
-    phone.retain(phone.topics.of_bridge("accounts"), "")
+    phone.retain(phone.topics.of_bridge(kind), "")
     await hass.async_block_till_done()
     assert device_names(hass, entry) == {"home": "Home", "home/door": "Door", "home/pbx": "PBX"}
 
@@ -176,12 +176,12 @@ async def test_without_the_broker_everything_is_unavailable_and_true_again_after
     hass: HomeAssistant, phone: FakeBridge, mqtt_mock: Any, mqtt_client_mock: Any
 ) -> None:
     phone.tell("call", snapshot(call()), "door")
-    async_dispatcher_send(hass, MQTT_CONNECTION_STATE, False)
+    async_dispatcher_send(hass, MQTT_CONNECTION_STATE, DISCONNECTED)
     await hass.async_block_till_done()
     assert state(hass, "sensor.door_call_state") == "unavailable"
     assert state(hass, "binary_sensor.home_connectivity") == "off"
     phone.start(DOOR, PBX)
-    async_dispatcher_send(hass, MQTT_CONNECTION_STATE, True)
+    async_dispatcher_send(hass, MQTT_CONNECTION_STATE, CONNECTED)
     await hass.async_block_till_done()
     assert state(hass, "sensor.door_call_state") == "idle"
 
@@ -228,3 +228,13 @@ async def test_a_renamed_entity_goes_on_without_being_added_again(hass: HomeAssi
     phone.tell("call", snapshot(call()), "door")
     await hass.async_block_till_done()
     assert (state(hass, "binary_sensor.bell"), state(hass, "binary_sensor.door_ringing")) == ("on", None)
+
+
+@pytest.mark.parametrize("topic", ["sip_bridge/home/account/door", "sip_bridge/home/a/b/c/d", "sip_bridge/home/health"])
+async def test_topics_of_no_interest_change_nothing_and_are_no_fault(
+    hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry, caplog: pytest.LogCaptureFixture, topic: str
+) -> None:
+    before = entry.runtime_data.state
+    phone.retain(topic, "{rubbish")
+    assert entry.runtime_data.state == before
+    assert [each for each in caplog.records if "can't be read" in each.getMessage()] == []
