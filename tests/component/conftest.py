@@ -1,4 +1,4 @@
-"""Home Assistant with MQTT and a bridge; run with `pytest -c tests/component/pytest.ini tests/component`."""
+"""Home Assistant with MQTT and a bridge; run with `pytest -c tests/component/component.ini tests/component`."""
 
 from __future__ import annotations
 
