@@ -3,20 +3,24 @@
 import heapq
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from itertools import count
 
+from sip_bridge.sip.auth import Credentials
 from sip_bridge.sip.endpoint import Endpoint
 from sip_bridge.sip.events import Event, ResolveNeeded, Transmit
 from sip_bridge.sip.flow import Flow, Hop
-from sip_bridge.sip.line import DirectLine
+from sip_bridge.sip.line import DirectLine, RegisteredLine
 from sip_bridge.sip.message import SIPMessage
+from sip_bridge.sip.status import SIPStatus
+from sip_bridge.sip.uri import SIPURI
 
 OFFER = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 10000 RTP/AVP 0\r\n"
 ANSWER = b"v=0\r\no=- 2 2 IN IP4 192.0.2.2\r\ns=-\r\nc=IN IP4 192.0.2.2\r\nt=0 0\r\nm=audio 20000 RTP/AVP 0\r\n"
 
+PBX = Hop(host="192.0.2.100")
 Address = tuple[str, int]
 
 
@@ -46,6 +50,7 @@ class Wire:
 
     delay: float = 0.01
     drops: Callable[[Sent], bool] = lambda _: False
+    copies: Callable[[Sent], Sequence[float]] = lambda _: (0.0,)  # further seconds that each copy takes
     now: float = 1000.0
     sent: list[Sent] = field(default_factory=list)
     _queue: list[tuple[float, int, Sent]] = field(default_factory=list)
@@ -64,7 +69,8 @@ class Wire:
         sent = Sent(at=self.now, source=source, destination=destination, data=data)
         self.sent.append(sent)
         if not self.drops(sent):
-            heapq.heappush(self._queue, (self.now + self.delay, next(self._order), sent))
+            for extra in self.copies(sent):
+                heapq.heappush(self._queue, (self.now + self.delay + extra, next(self._order), sent))
 
     def run(self, seconds: float) -> None:
         """Let ``seconds`` of virtual time pass."""
@@ -92,6 +98,10 @@ class Wire:
         """What went onto the wire, in order."""
         return [sent.word for sent in self.sent]
 
+    def instants(self, word: str) -> list[float]:
+        """When something went onto the wire, in seconds since the first message."""
+        return [round(sent.at - self.sent[0].at, 6) for sent in self.sent if sent.word == word]
+
 
 class Party:
     """An endpoint with one address on the wire, and all that it told."""
@@ -102,8 +112,34 @@ class Party:
         self.events: deque[Event] = deque()
         chance = random.Random(f"{host}{seed}")
         self.endpoint = Endpoint(entropy=chance.randbytes)
-        self.hosts: dict[str, Address] = {}
+        self.hosts: dict[str, tuple[Address, ...]] = {}
+        self.resolves = True
+        self.unresolved: list[Hop] = []
         wire.join(self)
+
+    def add_registered_line(
+        self,
+        name: str = "620",
+        *,
+        registrar: Hop = PBX,
+        password: str | None = "secret",  # noqa: S107  # nobody's
+        realm: str | None = None,
+        expires: int = 300,
+        outbound_proxy: SIPURI | None = None,
+    ) -> None:
+        self.endpoint.add_line(
+            RegisteredLine(
+                id=name,
+                user=name,
+                display_name=name,
+                domain=registrar.host,
+                registrar=registrar,
+                credentials=None if password is None else Credentials(username=name, password=password),
+                realm=realm,
+                expires=expires,
+                outbound_proxy=outbound_proxy,
+            )
+        )
 
     def add_direct_line(self, name: str, *, allow: str = "0.0.0.0/0") -> None:
         self.endpoint.add_line(DirectLine(id=name, user=name, display_name=name, allow_from=(ip_network(allow),)))
@@ -124,6 +160,8 @@ class Party:
             match output:
                 case Transmit(data=data, flow=flow):
                     self.wire.carry(data, self.address, flow.remote)
+                case ResolveNeeded(hop=hop) if not self.resolves:
+                    self.unresolved.append(hop)
                 case ResolveNeeded(hop=hop):
                     self.endpoint.resolved(hop, self._flows(hop), self.wire.now)
                 case _:
@@ -131,8 +169,15 @@ class Party:
 
     def _flows(self, hop: Hop) -> tuple[Flow, ...]:
         if hop.host in self.hosts:
-            return (self.flow_to(self.hosts[hop.host]),)
+            return tuple(self.flow_to(address) for address in self.hosts[hop.host])
         return (self.flow_to((hop.host, hop.port or 5060)),) if hop.host[0].isdigit() else ()
+
+    def resolve_now(self) -> None:
+        """Answer what was asked while ``resolves`` was off."""
+        self.resolves = True
+        for hop in self.unresolved:
+            self.do(self.endpoint.resolved, hop, self._flows(hop))
+        self.unresolved.clear()
 
     # --- orders ---
 
@@ -150,3 +195,118 @@ class Party:
     def told(self, kind: type[Event]) -> list[Event]:
         """Every event of a class so far."""
         return [event for event in self.events if isinstance(event, kind)]
+
+
+class RawPeer:
+    """A peer that says what the test dictates, byte by byte, and answers nothing by itself."""
+
+    def __init__(self, wire: Wire, host: str, *, port: int = 5060) -> None:
+        self.address = (host, port)
+        self.wire = wire
+        self.received: list[SIPMessage] = []
+        self.on_request: Callable[[SIPMessage], None] = lambda _: None
+        self._branches = count(1)
+        wire.attach(self.address, self._receive)
+
+    def _receive(self, data: bytes, source: Address) -> None:
+        self.peer = source
+        self.received.append(SIPMessage(data))
+        if self.received[-1].is_request:
+            self.on_request(self.received[-1])
+
+    def send(self, text: str | bytes, to: Party) -> None:
+        """Bytes as they are; a text with LF line ends gets CRLF."""
+        data = text if isinstance(text, bytes) else text.replace("\n", "\r\n").encode()
+        self.wire.carry(data, self.address, to.address)
+
+    def request(
+        self,
+        to: Party,
+        method: str,
+        *,
+        uri: str | None = None,
+        branch: str | None = None,
+        from_tag: str = "raw",
+        to_tag: str | None = None,
+        call_id: str = "raw-call",
+        seq: int = 1,
+        cseq_method: str | None = None,
+        headers: Iterable[str] = (),
+        content: bytes = b"",
+        contact: str | None = None,
+    ) -> None:
+        """A request with everything in it that is not said otherwise."""
+        host, port = self.address
+        branch = branch or f"z9hG4bK-raw-{host}-{next(self._branches)}"
+        uri = uri or f"sip:door@{to.address[0]}"
+        lines = [
+            f"{method} {uri} SIP/2.0",
+            f"Via: SIP/2.0/UDP {host}:{port};rport;branch={branch}",
+            "Max-Forwards: 70",
+            f"From: <sip:raw@{host}>;tag={from_tag}",
+            f"To: <sip:door@{to.address[0]}>" + (f";tag={to_tag}" if to_tag else ""),
+            f"Call-ID: {call_id}",
+            f"CSeq: {seq} {cseq_method or method}",
+            f"Contact: {contact or f'<sip:raw@{host}:{port}>'}",
+            *(["Content-Type: application/sdp"] if content else []),
+            *headers,
+            f"Content-Length: {len(content)}",
+            "",
+            "",
+        ]
+        self.send("\r\n".join(lines).encode() + content, to)
+
+    def respond(
+        self,
+        request: SIPMessage,
+        status: int,
+        *,
+        to_tag: str | None = "raw",
+        headers: Iterable[str] = (),
+        content: bytes = b"",
+        contact: str | None = None,
+    ) -> None:
+        """A response to what was received."""
+        host, port = self.address
+        to = request.get("to") or ""
+        lines = [
+            f"SIP/2.0 {status} {SIPStatus(status).phrase}",
+            *(f"Via: {value}" for value in request.get_all("via")),
+            f"From: {request.get('from')}",
+            f"To: {to}" + (f";tag={to_tag}" if to_tag and "tag=" not in to else ""),
+            f"Call-ID: {request.get('call-id')}",
+            f"CSeq: {request.get('cseq')}",
+            *([] if contact == "" else [f"Contact: {contact or f'<sip:raw@{host}:{port}>'}"]),
+            *(["Content-Type: application/sdp"] if content else []),
+            *headers,
+            f"Content-Length: {len(content)}",
+            "",
+            "",
+        ]
+        via = request.via
+        self.wire.carry("\r\n".join(lines).encode() + content, self.address, via.sent_by)
+
+    @property
+    def words(self) -> list[str]:
+        """What was received, in order."""
+        return [message.method or str(int(message.status)) for message in self.received]
+
+    def last(self, word: str) -> SIPMessage:
+        """The latest request or response of that name."""
+        found = [message for message in self.received if word in (message.method, str(int(message.status)))]
+        return found[-1]
+
+
+def established(wire: Wire, alice: Party, bob: Party) -> str:
+    """A call from alice to bob that is answered and acknowledged; both sides call it the same."""
+    call = alice.dial(bob, "alice", "door")
+    wire.run(0.1)
+    bob.do(bob.endpoint.answer, call, ANSWER)
+    wire.run(0.1)
+    return call
+
+
+def assert_nothing_left(wire: Wire, *parties: Party) -> None:
+    wire.run(200)
+    left = [(p.endpoint.calls, p.endpoint.transactions, p.endpoint.next_deadline) for p in parties]
+    assert left == [(0, 0, None)] * len(parties)
