@@ -6,6 +6,7 @@ written to disk: after a restart the bridge publishes its retained topics again.
 
 import asyncio
 import itertools
+import os
 import secrets
 import socket
 from collections.abc import Iterator
@@ -82,9 +83,8 @@ class EmbeddedBroker:
         try:
             self._server = await loop.create_server(lambda: _Connection(self), settings.host, settings.port)
         except (OSError, OverflowError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise BrokerError(
-                f"the embedded broker can't listen on {settings.host} port {settings.port}: {reason}"
+                f"the embedded broker can't listen on {settings.host} port {settings.port}: {_reason(error)}"
             ) from error
         self._timer = loop.call_later(_TICK, self._tick)
         return self
@@ -211,6 +211,13 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _reason(error: OSError | OverflowError) -> str:
+    """What went wrong, without asyncio's repetition of the address."""
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return str(error)
 
 
 def _credentials(settings: BrokerSettings) -> Credentials | None:
