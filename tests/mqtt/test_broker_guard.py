@@ -66,7 +66,7 @@ async def test_taken_port_is_one_clear_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [BrokerSettings(port=70000), BrokerSettings(host="127.0.0.256", port=0, username="a", password="b")]
+    "settings", [BrokerSettings(port=70000), BrokerSettings(host="192.0.2.1", port=0, username="a", password="b")]
 )
 async def test_impossible_address_is_a_clear_error(settings: BrokerSettings) -> None:
     with pytest.raises(BrokerError, match="can't listen on"):
