@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from homeassistant.const import MAX_LENGTH_STATE_STATE
 from homeassistant.core import callback
 from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.entity import Entity
@@ -12,6 +13,11 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
 from .devices import bridge_identifier, line_identifier
 from .state import LineState
+
+
+def shortened(text: str | None) -> str | None:
+    """What a peer says of itself may be of any length; a state holds 255 characters."""
+    return None if text is None else text[:MAX_LENGTH_STATE_STATE]
 
 
 class SipPhoneEntity(Entity):

@@ -8,7 +8,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .contract import CallState, Direction, Event, Remote
 from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
-from .entity import LineEntity, async_add_lines
+from .entity import LineEntity, async_add_lines, shortened
 
 PARALLEL_UPDATES = 0
 
@@ -50,4 +50,8 @@ class Doorbell(LineEntity, EventEntity):
 def _caller(remote: Remote | None) -> dict[str, str | None]:
     if remote is None:  # withheld
         return {"caller_name": None, "caller_number": None, "caller_uri": None}
-    return {"caller_name": remote.name, "caller_number": remote.user, "caller_uri": remote.uri}
+    return {
+        "caller_name": shortened(remote.name),
+        "caller_number": shortened(remote.user),
+        "caller_uri": shortened(remote.uri),
+    }

@@ -8,21 +8,16 @@ from datetime import datetime
 from typing import Any
 
 from homeassistant.components.sensor import SensorDeviceClass, SensorEntity, SensorEntityDescription
-from homeassistant.const import MAX_LENGTH_STATE_STATE, EntityCategory
+from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .contract import CallState, RegistrationState
 from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
-from .entity import LineEntity, async_add_lines
+from .entity import LineEntity, async_add_lines, shortened
 from .state import LineState
 
 PARALLEL_UPDATES = 0
-
-
-def _remote_party(line: LineState) -> str | None:
-    name = line.remote_party
-    return None if name is None else name[:MAX_LENGTH_STATE_STATE]  # a caller's name may be of any length
 
 
 def _last_call(line: LineState) -> Mapping[str, Any] | None:
@@ -34,8 +29,8 @@ def _last_call(line: LineState) -> Mapping[str, Any] | None:
         "direction": call.direction,
         "ring_seconds": call.ring_seconds,
         "talk_seconds": call.talk_seconds,
-        "remote_name": None if call.remote is None else call.remote.name,
-        "remote_number": None if call.remote is None else call.remote.user,
+        "remote_name": None if call.remote is None else shortened(call.remote.name),
+        "remote_number": None if call.remote is None else shortened(call.remote.user),
     }
 
 
@@ -59,7 +54,9 @@ SENSORS = (
         options=list(CallState),
         value=lambda line: None if line.call is None else line.call.state,
     ),
-    LineSensorDescription(key="remote_party", translation_key="remote_party", value=_remote_party),
+    LineSensorDescription(
+        key="remote_party", translation_key="remote_party", value=lambda line: shortened(line.remote_party)
+    ),
     LineSensorDescription(
         key="last_call",
         translation_key="last_call",

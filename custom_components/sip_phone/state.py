@@ -127,22 +127,16 @@ def read(kind: type[Retained], data: bytes) -> Retained | None:
 
 
 def reduce(state: PhoneState, topic: AccountTopic | BridgeTopic, payload: Retained | None) -> PhoneState:
-    """The state after a message whose payload has the topic's `payload_class`."""
+    """The state after a message; the payload has the topic's `payload_class`, or is None where it was removed."""
     if isinstance(topic, AccountTopic):
         return _reduce_line(state, topic, payload)
-    match payload:
-        case BridgeState():
-            return _with_availability(state, payload.state)
-        case Accounts():
-            return _with_accounts(state, payload)
-        case BridgeInfo():
-            return replace(state, info=payload)
-        case _ if topic.kind == "state":
-            return _with_availability(state, None)
-        case _ if topic.kind == "accounts":
-            return replace(state, accounts=None)
+    match topic.kind:
+        case "state":
+            return _with_availability(state, payload.state if isinstance(payload, BridgeState) else None)
+        case "accounts":
+            return _with_accounts(state, payload if isinstance(payload, Accounts) else None)
         case _:
-            return replace(state, info=None)
+            return replace(state, info=payload if isinstance(payload, BridgeInfo) else None)
 
 
 def without_broker(state: PhoneState) -> PhoneState:
@@ -167,7 +161,9 @@ def _with_availability(state: PhoneState, availability: Availability | None) -> 
     return replace(state, availability=availability, lines=lines)
 
 
-def _with_accounts(state: PhoneState, payload: Accounts) -> PhoneState:
+def _with_accounts(state: PhoneState, payload: Accounts | None) -> PhoneState:
+    if payload is None:
+        return replace(state, accounts=None)
     accounts = {account.id: account for account in payload.accounts[:MAX_LINES] if is_valid_id(account.id)}
     lines = {account: line for account, line in state.lines.items() if account in accounts}
     return replace(state, accounts=accounts, lines=lines)

@@ -185,8 +185,10 @@ async def test_the_bell_does_not_ring_when_the_bridge_returns(hass: HomeAssistan
 async def test_a_caller_may_call_himself_anything_however_long(hass: HomeAssistant, phone: FakeBridge) -> None:
     endless = Remote(uri="sip:x@192.0.2.3", name="x" * 1000)
     phone.tell("call", snapshot(call(remote=endless)), "door")
+    phone.emit(invite(remote=endless))
     await hass.async_block_till_done()
     assert state(hass, "sensor.door_remote_party") == "x" * 255
+    assert attributes(hass, "event.door_doorbell")["caller_name"] == "x" * 255
 
 
 async def test_the_last_call_tells_how_it_went(hass: HomeAssistant, phone: FakeBridge) -> None:
