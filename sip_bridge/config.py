@@ -18,6 +18,7 @@ from sip_bridge import validators as valid
 from sip_bridge import yaml_file
 from sip_bridge.errors import ConfigError
 from sip_bridge.mqtt import contract
+from sip_bridge.mqtt.session import ProtocolVersion
 from sip_bridge.phone.settings import (
     Account,
     Contact,
@@ -30,7 +31,6 @@ from sip_bridge.phone.settings import (
 from sip_bridge.yaml_file import Document, KeyPath, Problem, Value, shown
 
 LogLevel = Literal["debug", "info", "warning", "error"]
-ProtocolVersion = Literal["auto", "5", "3.1.1"]
 
 SECRET_KEYS: Final = frozenset({"password", "door_code"})  # no message shows their values
 _RANGE: Final = re.compile(r"(\d{1,5})\s*-\s*(\d{1,5})")

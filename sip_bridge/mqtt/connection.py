@@ -1,0 +1,306 @@
+"""One connection to an MQTT broker: paho-mqtt under asyncio, from the TCP connect to the last byte.
+
+paho runs on the event loop, through its socket callbacks, not in a thread of its own: queue, acknowledgements and
+stop need no lock, nothing wakes up but the socket and one timer for the keep-alive, and no callback outlives the
+session. Only name resolution and the TCP connect block; they run in a thread before the loop first sees the client. A
+connection is used once, so no state of paho's survives into the next.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from typing import Any, Final, Literal, TypeVar
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+ProtocolVersion = Literal["auto", "5", "3.1.1"]
+
+CONNACK_TIMEOUT: Final = 10.0  # seconds from the TCP connect to the broker's answer
+WINDOW: Final = 20  # messages on their way at once; MQTT 5's Receive Maximum may ask for fewer
+MAX_PACKET: Final = 128 * 1024  # bytes that an MQTT 5 broker may send us at once: twice the longest payload we read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MQTTSettings:
+    """Where the broker is and who we are there; ``keepalive`` in seconds."""
+
+    host: str
+    port: int = 1883
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    client_id: str
+    keepalive: int = 30
+    protocol: ProtocolVersion = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message to publish."""
+
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+    correlation_data: bytes | None = None  # MQTT 5 alone carries it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundMessage:
+    """A message that the broker brought; ``retained``: it was published at some time before we subscribed."""
+
+    topic: str
+    payload: bytes
+    retained: bool = False
+    response_topic: str | None = None
+    correlation_data: bytes | None = None
+
+
+class Failure(StrEnum):
+    """What kept or ended a connection, as far as it matters for the next one."""
+
+    UNREACHABLE = "unreachable"
+    UNSUPPORTED_VERSION = "unsupported version"
+    REFUSED = "refused"
+    LOST = "lost"
+
+
+_FAILURES: Final = {  # MQTT 5 §3.2.2.2; paho translates the codes of MQTT 3.1.1
+    "Bad user name or password": Failure.REFUSED,
+    "Not authorized": Failure.REFUSED,
+    "Unsupported protocol version": Failure.UNSUPPORTED_VERSION,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Why there is no connection (any more); ``reason`` is for a person, ``lasted`` in seconds if there was one."""
+
+    failure: Failure
+    reason: str
+    lasted: float | None = None
+
+
+class Connection:
+    """One connection; `open` it, `send`, and wait for `ended`. ``on_acknowledged`` gets what `send` returned."""
+
+    def __init__(
+        self,
+        settings: MQTTSettings,
+        version: MQTTProtocolVersion,
+        *,
+        will: Message,
+        on_message: Callable[[InboundMessage], None],
+        on_acknowledged: Callable[[int], None],
+        on_refused: Callable[[str], None],
+    ) -> None:
+        self.window = WINDOW
+        self._settings = settings
+        self._version = version
+        self._will = will
+        self._on_message = on_message
+        self._on_acknowledged = on_acknowledged
+        self._on_refused = on_refused
+        self._loop = asyncio.get_running_loop()
+        self._accepted = self._loop.create_future()
+        self._ended: asyncio.Future[Ended] = self._loop.create_future()
+        self._client: Client | None = None
+        self._keepalive_timer: asyncio.TimerHandle | None = None
+        self._accepted_at = 0.0
+
+    async def open(self) -> Ended | None:
+        """Connect; None when the broker has accepted us."""
+        client = self._new_client()
+        try:
+            await _in_thread(self._connect_tcp(client))
+        except (OSError, UnicodeError) as error:  # a host name of bad labels is a UnicodeError
+            reason = getattr(error, "strerror", None) or str(error)
+            return Ended(failure=Failure.UNREACHABLE, reason=reason)
+        self._attach(client)
+        try:
+            async with asyncio.timeout(CONNACK_TIMEOUT):
+                await asyncio.wait((self._accepted, self._ended), return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            self.abort("it does not answer")
+        return self._ended.result() if self._ended.done() else None
+
+    def subscribe(self, filters: tuple[str, ...]) -> None:
+        """Subscribe to ``filters`` with QoS 1."""
+        if self._client is not None and filters:
+            self._client.subscribe([(each, 1) for each in filters])
+
+    def send(self, message: Message) -> int:
+        """Hand a message to the broker; the number comes back through ``on_acknowledged``."""
+        if self._client is None:
+            raise RuntimeError("send before open")
+        properties = None
+        if message.correlation_data is not None and self._version is MQTTProtocolVersion.MQTTv5:
+            properties = Properties(PacketTypes.PUBLISH)
+            properties.CorrelationData = message.correlation_data
+        return self._client.publish(message.topic, message.payload, message.qos, message.retain, properties).mid
+
+    async def ended(self) -> Ended:
+        """Wait for the end."""
+        return await asyncio.shield(self._ended)
+
+    async def close(self) -> None:
+        """Say goodbye, so that the broker keeps the will to itself; wait for the bytes to leave."""
+        if self._client is not None and not self._ended.done():
+            self._client.disconnect()
+            await self.ended()
+
+    def abort(self, reason: str = "dropped") -> None:
+        """Drop the connection without a word, so that the broker publishes the will."""
+        if self._client is not None and (sock := self._client.socket()) is not None:
+            self._client.on_socket_close = None
+            self._client.on_socket_unregister_write = None
+            self._loop.remove_reader(sock)
+            self._loop.remove_writer(sock)
+            sock.close()
+        self._end(Failure.LOST, reason)
+
+    def _new_client(self) -> Client:
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._settings.client_id,
+            protocol=self._version,
+            reconnect_on_failure=False,  # paho's own fallback to MQTT 3.1 would connect, blocking, on the loop
+        )
+        client.connect_timeout = 5.0
+        client.max_inflight_messages = 0  # the session's window limits them
+        client.username_pw_set(self._settings.username, self._settings.password)
+        client.will_set(self._will.topic, self._will.payload, self._will.qos, self._will.retain)
+        client.on_connect = self._connected
+        client.on_disconnect = self._disconnected
+        client.on_message = self._received
+        client.on_publish = self._published
+        client.on_subscribe = self._subscribed
+        # Until the loop has the client, CONNECT waits: a connect that nobody waits for any more stays unsaid.
+        client.on_socket_register_write = lambda *_: None
+        return client
+
+    def _connect_tcp(self, client: Client) -> Callable[[], object]:
+        settings = self._settings
+        if self._version is not MQTTProtocolVersion.MQTTv5:
+            return partial(client.connect, settings.host, settings.port, settings.keepalive)
+        properties = Properties(PacketTypes.CONNECT)
+        properties.MaximumPacketSize = MAX_PACKET
+        return partial(
+            client.connect, settings.host, settings.port, settings.keepalive, clean_start=True, properties=properties
+        )
+
+    def _attach(self, client: Client) -> None:
+        sock = client.socket()
+        self._client = client
+        client.on_socket_register_write = lambda _client, _userdata, sock: self._loop.add_writer(
+            sock, client.loop_write
+        )
+        client.on_socket_unregister_write = lambda _client, _userdata, sock: self._loop.remove_writer(sock)
+        client.on_socket_close = lambda _client, _userdata, sock: self._loop.remove_reader(sock)
+        self._loop.add_reader(sock, client.loop_read)
+        self._loop.add_writer(sock, client.loop_write)
+        self._watch_keepalive(client)
+
+    def _watch_keepalive(self, client: Client) -> None:
+        client.loop_misc()
+        if not self._ended.done():  # a broker may ask for another keep-alive, or for none
+            self._keepalive_timer = self._loop.call_later((client.keepalive or 60) / 4, self._watch_keepalive, client)
+
+    def _connected(self, _client: Client, _userdata: Any, _flags: Any, reason: ReasonCode, given: Properties) -> None:
+        if not reason.is_failure:
+            self.window = min(WINDOW, getattr(given, "ReceiveMaximum", WINDOW))
+            if not self._accepted.done():
+                self._accepted_at = self._loop.time()
+                self._accepted.set_result(None)
+            return
+        text = reason.getName()
+        self._end(_FAILURES.get(text, Failure.LOST), text)
+
+    def _disconnected(self, _client: Client, _userdata: Any, _flags: Any, reason: ReasonCode, _given: Any) -> None:
+        text = reason.getName()
+        # Brokers that predate MQTT 5 may hang up instead of answering.
+        failure = Failure.LOST if self._accepted.done() else Failure.UNSUPPORTED_VERSION
+        self._end(failure, "the connection broke" if text == "Unspecified error" else text)
+
+    def _end(self, failure: Failure, reason: str) -> None:
+        if self._keepalive_timer is not None:
+            self._keepalive_timer.cancel()
+        if not self._ended.done():
+            lasted = self._loop.time() - self._accepted_at if self._accepted.done() else None
+            self._ended.set_result(Ended(failure=failure, reason=reason, lasted=lasted))
+
+    def _received(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:  # no topic of ours
+            return
+        given = message.properties
+        inbound = InboundMessage(
+            topic=topic,
+            payload=bytes(message.payload),
+            retained=message.retain,
+            response_topic=_valid_topic(getattr(given, "ResponseTopic", None)),
+            correlation_data=getattr(given, "CorrelationData", None),
+        )
+        # Not from inside paho, which an exception would leave in the middle of a packet.
+        self._loop.call_soon(self._on_message, inbound)
+
+    def _published(self, _client: Client, _userdata: Any, mid: int, reason: ReasonCode, _given: Any) -> None:
+        if reason.is_failure:
+            self._on_refused(f"refused a message: {reason.getName()}")
+        self._on_acknowledged(mid)
+
+    def _subscribed(self, _client: Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _given: Any) -> None:
+        refused = [reason for reason in reasons if reason.is_failure]
+        if refused:
+            self._on_refused(f"refused a subscription, so requests may not arrive: {refused[0].getName()}")
+
+
+def is_valid_topic(topic: str) -> bool:
+    """Whether one may publish to this (MQTT 5 §4.7.1, §4.7.3)."""
+    try:
+        return 0 < len(topic.encode()) <= 65535 and not set(topic) & set("+#\0")
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+
+
+def _valid_topic(topic: str | None) -> str | None:
+    return topic if topic is not None and is_valid_topic(topic) else None
+
+
+T = TypeVar("T")
+
+
+async def _in_thread(function: Callable[[], T]) -> T:
+    """Run a blocking call in a daemon thread of its own: a stop must not wait for a resolver that hangs."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if future.cancelled():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]  # None is of T when function returns it
+
+    def run() -> None:
+        result: T | None = None
+        failure: BaseException | None = None
+        try:
+            result = function()
+        except BaseException as error:  # noqa: BLE001  # carried over to whoever awaits
+            failure = error
+        try:
+            loop.call_soon_threadsafe(settle, result, failure)
+        except RuntimeError:  # the loop is closed: nobody awaits
+            return
+
+    threading.Thread(target=run, name="mqtt-connect", daemon=True).start()
+    return await future
