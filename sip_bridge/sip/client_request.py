@@ -67,6 +67,12 @@ class ClientRequest:
         """Make no further attempt: the call was given up."""
         self._abandoned = True
 
+    def drop(self) -> None:
+        """Stop retransmitting too, and hear no answer: another request takes its place."""
+        self.abandon()
+        if self.transaction is not None:
+            self.transaction.stop()
+
     def resolved(self, flows: tuple[Flow, ...], now: float) -> None:
         """The addresses of the hop, best first."""
         if not flows or self._abandoned:

@@ -6,6 +6,7 @@ from sip_bridge.errors import RemoteProtocolError
 from sip_bridge.sip.fields import COOKIE, NameAddr
 from sip_bridge.sip.flow import Hop
 from sip_bridge.sip.message import SIPMessage
+from sip_bridge.sip.uri import SIPURI, scheme_of
 
 DialogKey = tuple[str, str, str]  # Call-ID, local tag, remote tag
 
@@ -103,7 +104,9 @@ def _party(address: NameAddr, tag: str | None) -> NameAddr:
 
 def _checked(target: NameAddr) -> str:
     """A target that requests can be sent to later; RemoteProtocolError otherwise."""
-    _ = target.sip_uri
+    if scheme_of(target.uri) not in ("sip", "sips"):
+        raise RemoteProtocolError(f"not a SIP URI: {target.uri[:80]!r}")
+    SIPURI.parse(target.uri)
     return target.uri
 
 

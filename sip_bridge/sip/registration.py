@@ -83,7 +83,7 @@ class Registration:
             authenticator=self._authenticator,
         )
         if self._current is not None:
-            self._current.abandon()
+            self._current.drop()
         self._current = ClientRequest(self._core, plan, self)
         self._current.send()
 

@@ -76,10 +76,14 @@ class ClientTransaction:
             self.machine.give_up_at(deadline)
             self._layer.settle(self)
 
-    def fail(self, now: float) -> None:
-        """The transport failed."""
+    def stop(self) -> None:
+        """End without telling the user."""
         self.machine.terminate()
         self._layer.settle(self)
+
+    def fail(self, now: float) -> None:
+        """The transport failed."""
+        self.stop()
         self.user.transport_failed(now)
 
     @property
