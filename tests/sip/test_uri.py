@@ -1,0 +1,132 @@
+"""URIs (RFC 3261 §19.1)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sip_bridge.errors import RemoteProtocolError
+from sip_bridge.sip.uri import SIPURI, scheme_of, user_of
+from tests.sip.test_fields import hosts, ports
+
+text = st.text(max_size=8)
+words = st.text(min_size=1, max_size=8)
+pairs = st.lists(st.tuples(words, st.one_of(st.none(), text)), max_size=3).map(tuple)
+uris = st.one_of(
+    st.builds(SIPURI, host=hosts, port=ports, params=pairs, headers=pairs),
+    st.builds(
+        SIPURI,
+        scheme=st.sampled_from(["sip", "sips"]),
+        user=words,
+        password=st.one_of(st.none(), text),
+        host=hosts,
+        port=ports,
+        params=pairs,
+        headers=pairs,
+    ),
+)
+
+
+@given(uris)
+def test_a_uri_survives_formatting(uri: SIPURI) -> None:
+    assert SIPURI.parse(uri.format()) == uri
+
+
+@given(uris)
+def test_a_formatted_uri_can_stand_in_a_message(uri: SIPURI) -> None:
+    assert set(uri.format()).isdisjoint(set(' \t\r\n\0<>"'))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sip:alice@atlanta.com", SIPURI(user="alice", host="atlanta.com")),
+        (
+            "sip:alice:secretword@atlanta.com;transport=tcp",
+            SIPURI(user="alice", password="secretword", host="atlanta.com", params=(("transport", "tcp"),)),
+        ),
+        (
+            "sips:alice@atlanta.com?subject=project%20x&priority=urgent",
+            SIPURI(
+                scheme="sips",
+                user="alice",
+                host="atlanta.com",
+                headers=(("subject", "project x"), ("priority", "urgent")),
+            ),
+        ),
+        ("sip:+1-212-555-1212:1234@gateway.com;user=phone", None),
+        ("sip:atlanta.com;method=REGISTER?to=alice%40atlanta.com", None),
+        ("sip:alice;day=tuesday@atlanta.com", SIPURI(user="alice;day=tuesday", host="atlanta.com")),
+        ("SIP:%61lice@ATLANTA.com:5070", SIPURI(user="alice", host="atlanta.com", port=5070)),
+        ("sip:[2001:db8::10]:5070", SIPURI(host="2001:db8::10", port=5070)),
+        ("sip:pbx-1.example.com:5070", SIPURI(host="pbx-1.example.com", port=5070)),
+        ("sip:front-door@h.", SIPURI(user="front-door", host="h.")),
+        (
+            "sip:user;par=u%40example.net@example.com",
+            SIPURI(user="user;par=u@example.net", host="example.com"),
+        ),
+        ("sip:null-%00-null@example.com", SIPURI(user="null-\0-null", host="example.com")),
+    ],
+)
+def test_the_examples_of_the_rfcs(text: str, expected: SIPURI | None) -> None:
+    others = {
+        "sip:+1-212-555-1212:1234@gateway.com;user=phone": SIPURI(
+            user="+1-212-555-1212", password="1234", host="gateway.com", params=(("user", "phone"),)
+        ),
+        "sip:atlanta.com;method=REGISTER?to=alice%40atlanta.com": SIPURI(
+            host="atlanta.com", params=(("method", "REGISTER"),), headers=(("to", "alice@atlanta.com"),)
+        ),
+    }
+    assert SIPURI.parse(text) == (expected or others[text])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "sip",
+        "sip:",
+        ":a@b",
+        "sip:@h",
+        "sip::p@h",
+        "sip:a@",
+        "sip:a@h:",
+        "sip:a@h:port",
+        "sip:a@h:65536",
+        "sip:a@h:١",
+        "sip:a@[::1",
+        "sip:a@h h",
+        "sip:2001:db8::10",
+        "sip:a@-h",
+        "1sip:a@h",
+    ],
+)
+def test_what_is_no_uri_is_refused(text: str) -> None:
+    with pytest.raises(RemoteProtocolError) as refusal:
+        SIPURI.parse(text)
+    assert refusal.value.status == 400
+
+
+@pytest.mark.parametrize("text", ["tel:+1", "http://x", "soap.beep://192.0.2.103:3002", "nobodyKnowsThisScheme:x"])
+def test_another_scheme_is_refused_with_416(text: str) -> None:
+    with pytest.raises(RemoteProtocolError) as refusal:
+        SIPURI.parse(text)
+    assert refusal.value.status == 416
+
+
+def test_a_parameter_is_found_in_any_case() -> None:
+    uri = SIPURI.parse("sip:h;LR;Transport=Tcp")
+    assert (uri.param("lr"), uri.param("maddr"), uri.transport) == ("", None, "TCP")
+    assert (SIPURI.parse("sips:h").transport, SIPURI.parse("sip:h").transport) == ("TLS", None)
+
+
+@pytest.mark.parametrize(
+    ("uri", "user"), [("sip:a@h", "a"), ("TEL:+1;x=y", "+1"), ("tel:", None), ("sip:h", None), ("mailto:a@h", None)]
+)
+def test_who_a_uri_names(uri: str, user: str | None) -> None:
+    assert user_of(uri) == user
+
+
+def test_the_scheme_of_any_uri() -> None:
+    assert (scheme_of("SOAP.beep://x"), scheme_of("tel:1")) == ("soap.beep", "tel")
+    with pytest.raises(RemoteProtocolError):
+        scheme_of("no scheme")
