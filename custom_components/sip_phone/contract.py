@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 import re
 import types
 import typing
@@ -649,6 +650,8 @@ def _text(data: bytes | str) -> str:
 def _json(text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
+    except ContractError:
+        raise
     except json.JSONDecodeError as error:
         raise ContractError(f"not JSON: {error.msg} at character {error.pos}") from error
     except (RecursionError, ValueError) as error:  # nested too deep; an integer of too many digits
@@ -738,7 +741,10 @@ def _mapping(hint: Any, value: Any, where: str, *, lenient: bool) -> Mapping[str
     item = typing.get_args(hint)[1]
     if not isinstance(value, dict):
         raise ContractError(f"{where}: expected an object")
-    return {key: _value(item, each, f"{where}.{key}", lenient=lenient) for key, each in value.items()}
+    return {
+        _scalar(str, key, where, lenient=False): _value(item, each, f"{where}.{key}", lenient=lenient)
+        for key, each in value.items()
+    }
 
 
 def _scalar(hint: Any, value: Any, where: str, *, lenient: bool) -> Any:
@@ -747,10 +753,25 @@ def _scalar(hint: Any, value: Any, where: str, *, lenient: bool) -> Any:
         return value
     if lenient:
         value = _coerced(hint, value)
-    is_right = isinstance(value, (int, float)) if hint is float else isinstance(value, hint)
-    if not is_right or (isinstance(value, bool) and hint is not bool):
+    if hint is float:
+        return _finite(value, where)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise ContractError(f"{where}: expected {_WORDS[hint]}")
-    return float(value) if hint is float else value
+    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+        raise ContractError(f"{where}: half a surrogate pair is no character")  # JSON escapes let it in; UTF-8 has none
+    return value
+
+
+def _finite(value: Any, where: str) -> float:
+    """A float that JSON can carry: ``1e999`` and the string ``nan`` are none."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if math.isfinite(number):
+            return number
+    raise ContractError(f"{where}: expected {_WORDS[float]}")
 
 
 _WORDS: Final = {str: "a string", int: "an integer", float: "a number", bool: "true or false"}
