@@ -61,7 +61,7 @@ def attributes(hass: HomeAssistant, entity_id: str) -> Mapping[str, Any]:
         ("button.door_hang_up", "call", TALKING, "unknown"),
     ],
 )
-async def test_an_entity_is_true_or_unavailable(  # noqa: PLR0917
+async def test_an_entity_is_true_or_unavailable(
     hass: HomeAssistant,
     bridge: FakeBridge,
     entry: MockConfigEntry,

@@ -128,7 +128,7 @@ async def test_a_press_that_waited_until_the_call_was_over_does_nothing(hass: Ho
         ("play", {"url": "a.wav", "volume": 0.5}, {"url": "a.wav", "loop": False, "volume": 0.5}),
     ],
 )
-async def test_an_action_is_the_request_of_its_name(  # noqa: PLR0917
+async def test_an_action_is_the_request_of_its_name(
     hass: HomeAssistant, phone: FakeBridge, door: str, action: str, fields: dict[str, Any], request_: dict[str, Any]
 ) -> None:
     await act(hass, action, door, **fields)
