@@ -17,12 +17,8 @@ REGISTRY = [
 @pytest.mark.parametrize("code", REGISTRY)
 def test_every_registered_code_has_a_phrase_and_a_description(code: int) -> None:
     status = SIPStatus(code)
-    assert (status.value, "UNKNOWN" in status.name, bool(status.phrase), bool(status.description)) == (
-        code,
-        False,
-        True,
-        True,
-    )
+    assert (status.value, bool(status.phrase), bool(status.description)) == (code, True, True)
+    assert status.name != f"UNKNOWN_{code}"
 
 
 def test_only_obsolete_codes_stand_beside_the_registry() -> None:
@@ -30,7 +26,7 @@ def test_only_obsolete_codes_stand_beside_the_registry() -> None:
 
 
 def test_a_status_reads_as_on_the_wire() -> None:
-    assert (str(SIPStatus.BUSY_HERE), SIPStatus.BUSY_HERE == 486) == ("486 Busy Here", True)
+    assert (str(SIPStatus.BUSY_HERE), int(SIPStatus.BUSY_HERE)) == ("486 Busy Here", 486)
 
 
 @pytest.mark.parametrize(
@@ -61,5 +57,5 @@ def test_a_number_that_is_no_status_code_is_refused(code: object) -> None:
 
 
 def test_old_spellings_name_the_same_codes() -> None:
-    assert SIPStatus.SESSION_INTERVAL_TOO_BRIEF is SIPStatus.INTERVAL_TOO_BRIEF
-    assert SIPStatus.UNKOWN_RESOURCE_PRIORITY is SIPStatus.UNKNOWN_RESOURCE_PRIORITY
+    old = [SIPStatus["SESSION_INTERVAL_TOO_BRIEF"], SIPStatus["UNKOWN_RESOURCE_PRIORITY"]]
+    assert old == [SIPStatus.INTERVAL_TOO_BRIEF, SIPStatus.UNKNOWN_RESOURCE_PRIORITY]
