@@ -10,6 +10,7 @@ from typing import Final
 
 from sip_bridge import __version__
 from sip_bridge.bridge import translate
+from sip_bridge.bridge.journal import Journal
 from sip_bridge.bridge.log import MQTTLogHandler
 from sip_bridge.bridge.publisher import Publisher
 from sip_bridge.bridge.requests import Requests
@@ -48,6 +49,7 @@ class Bridge:
         self._requests = Requests(self.phones, health=self.health, clock=time.time)
         self._session: MQTTSession | None = None
         self._publisher: Publisher | None = None
+        self._journal = Journal()
         self._in_progress = 0
         self.dropped_requests = 0
 
@@ -84,6 +86,7 @@ class Bridge:
         return self._publisher, self._config
 
     def _tell(self, phone: VoIPPhone, event: PhoneEvent) -> None:
+        self._journal.tell(phone, event)
         self._started()[0].tell(phone, event)
 
     def health(self) -> contract.Health:

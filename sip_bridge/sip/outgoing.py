@@ -116,9 +116,9 @@ class OutgoingCall(Session):
         if self.is_over:
             self._cancel(now)
             return
-        self._signal("remote", "INVITE", status, response.phrase)
         answer = response.content if response.content_type == "application/sdp" else b""
         self._core.emit(CallProgressed(call=self.id, status=status, answer=answer))
+        self._signal("remote", "INVITE", status, response.phrase)
 
     def _success(self, request: ClientRequest, response: SIPMessage, now: float) -> None:
         tag = response.to.tag or ""
@@ -134,20 +134,18 @@ class OutgoingCall(Session):
             local_contact=self._contact(flow, self._invitation.user),
             request_uri=self._invitation.target,
         )
-        is_first = self.dialog is None and not self.is_over
-        if is_first:
-            self._signal("remote", "INVITE", SIPStatus(response.status), response.phrase)
         self._acks[tag] = _Acknowledgement(self._core, dialog, request)
         self._acks[tag].send()
-        if not is_first:
+        if self.dialog is not None or self.is_over:
             unwanted = _UnwantedLeg(self._core, call=self.id, line=self.line, authenticator=self._authenticator)
             unwanted.dialog = dialog
             unwanted.hangup(now)
             return
         self._adopt(dialog)
         self.is_confirmed = True
-        self._signal("local", "ACK")
         self._core.emit(CallAnswered(call=self.id, answer=response.content))
+        self._signal("remote", "INVITE", SIPStatus(response.status), response.phrase)
+        self._signal("local", "ACK")
 
     # --- giving up ---
 

@@ -32,11 +32,11 @@ def test_a_call_is_answered_and_hung_up_by_the_caller(wire: Wire, alice: Party, 
     assert list(alice.events) == [
         CallPlaced(call=call, line="alice", remote=NameAddr(uri="sip:door@192.0.2.2:5060")),
         CallSignaled(call=call, origin="local", method="INVITE"),
-        CallSignaled(call=call, origin="remote", method="INVITE", status=SIPStatus.RINGING, phrase="Ringing"),
         CallProgressed(call=call, status=SIPStatus.RINGING, answer=b""),
+        CallSignaled(call=call, origin="remote", method="INVITE", status=SIPStatus.RINGING, phrase="Ringing"),
+        CallAnswered(call=call, answer=ANSWER),
         CallSignaled(call=call, origin="remote", method="INVITE", status=SIPStatus.OK, phrase="OK"),
         CallSignaled(call=call, origin="local", method="ACK"),
-        CallAnswered(call=call, answer=ANSWER),
         CallSignaled(call=call, origin="local", method="BYE"),
         CallEnded(call=call, cause=EndCause.HANGUP_LOCAL),
     ]
