@@ -11,6 +11,7 @@ from sip_bridge.errors import LocalProtocolError, RemoteProtocolError
 from sip_bridge.sip.uri import SIPURI, Params, format_host_port, parse_host_port
 
 _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
+_SPACE = re.compile(r"[\x00-\x20\x7f]")
 _NOT_IN_URI = re.compile(r'[\x00-\x20<>"\x7f]')
 COOKIE: Final = "z9hG4bK"  # begins every branch since RFC 3261 (§8.1.1.7)
 MAX_CSEQ: Final = 2**31 - 1  # RFC 3261 §8.1.1.5
@@ -21,8 +22,13 @@ def is_token(text: str) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
+def is_word(text: str) -> bool:
+    """Whether text has no white space and no control characters (Call-ID, tags)."""
+    return _SPACE.search(text) is None
+
+
 def is_uri_text(text: str) -> bool:
-    """Whether text may stand where a URI or another word without white space is due."""
+    """Whether text may stand where a URI is due."""
     return bool(text) and _NOT_IN_URI.search(text) is None
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Self
 
 from sip_bridge.errors import RemoteProtocolError, SIPParseError
-from sip_bridge.sip.fields import CSeq, NameAddr, Via, is_token, is_uri_text, split_outside
+from sip_bridge.sip.fields import CSeq, NameAddr, Via, is_token, is_uri_text, is_word, split_outside
 from sip_bridge.sip.headers import MAX_HEADERS, MAX_MESSAGE, MAX_VIAS, SINGLETONS, key_of
 from sip_bridge.sip.status import SIPStatus
 
@@ -205,7 +205,7 @@ class SIPMessage:
         if len(self.get_all("via")) > MAX_VIAS:
             raise RemoteProtocolError(f"more than {MAX_VIAS} Via")
         self._cut_content(stream=stream)
-        if not all(is_uri_text(word) for word in (self.call_id, self.from_.tag or "-", self.to.tag or "-")):
+        if not is_word(f"{self.call_id}{self.from_.tag}{self.to.tag}"):
             raise RemoteProtocolError("white space in Call-ID or tag")
         _, cseq = self.via, self.cseq
         if self.is_request:
