@@ -113,15 +113,20 @@ class Connection:
         self._client: Client | None = None
         self._keepalive_timer: asyncio.TimerHandle | None = None
         self._accepted_at = 0.0
+        self._is_abandoned = False
 
     async def open(self) -> Ended | None:
         """Connect; None when the broker has accepted us."""
         client = self._new_client()
         try:
-            await _in_thread(self._connect_tcp(client))
+            await _in_thread(partial(self._connect_tcp, client))
         except (OSError, UnicodeError) as error:  # a host name of bad labels is a UnicodeError
             reason = getattr(error, "strerror", None) or str(error)
             return Ended(failure=Failure.UNREACHABLE, reason=reason)
+        except asyncio.CancelledError:  # the thread may be done already, or may still connect
+            self._is_abandoned = True
+            _close(client)
+            raise
         self._attach(client)
         try:
             async with asyncio.timeout(CONNACK_TIMEOUT):
@@ -141,7 +146,7 @@ class Connection:
             raise RuntimeError("send before open")
         properties = None
         if message.correlation_data is not None and self._version is MQTTProtocolVersion.MQTTv5:
-            properties = Properties(PacketTypes.PUBLISH)
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.CorrelationData = message.correlation_data
         return self._client.publish(message.topic, message.payload, message.qos, message.retain, properties).mid
 
@@ -185,34 +190,47 @@ class Connection:
         client.on_socket_register_write = lambda *_: None
         return client
 
-    def _connect_tcp(self, client: Client) -> Callable[[], object]:
+    def _connect_tcp(self, client: Client) -> None:
         settings = self._settings
-        if self._version is not MQTTProtocolVersion.MQTTv5:
-            return partial(client.connect, settings.host, settings.port, settings.keepalive)
-        properties = Properties(PacketTypes.CONNECT)
-        properties.MaximumPacketSize = MAX_PACKET
-        return partial(
-            client.connect, settings.host, settings.port, settings.keepalive, clean_start=True, properties=properties
-        )
+        if self._version is MQTTProtocolVersion.MQTTv5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.MaximumPacketSize = MAX_PACKET
+            client.connect(settings.host, settings.port, settings.keepalive, clean_start=True, properties=properties)
+        else:
+            client.connect(settings.host, settings.port, settings.keepalive)
+        if self._is_abandoned:
+            _close(client)
 
     def _attach(self, client: Client) -> None:
         sock = client.socket()
+        if sock is None:
+            self._end(Failure.LOST, "the connection broke")
+            return
         self._client = client
-        client.on_socket_register_write = lambda _client, _userdata, sock: self._loop.add_writer(
-            sock, client.loop_write
-        )
-        client.on_socket_unregister_write = lambda _client, _userdata, sock: self._loop.remove_writer(sock)
-        client.on_socket_close = lambda _client, _userdata, sock: self._loop.remove_reader(sock)
+        client.on_socket_register_write = self._start_writing
+        client.on_socket_unregister_write = self._stop_writing
+        client.on_socket_close = self._stop_reading
         self._loop.add_reader(sock, client.loop_read)
         self._loop.add_writer(sock, client.loop_write)
         self._watch_keepalive(client)
+
+    def _start_writing(self, client: Client, _userdata: Any, sock: Any) -> None:
+        self._loop.add_writer(sock, client.loop_write)
+
+    def _stop_writing(self, _client: Client, _userdata: Any, sock: Any) -> None:
+        self._loop.remove_writer(sock)
+
+    def _stop_reading(self, _client: Client, _userdata: Any, sock: Any) -> None:
+        self._loop.remove_reader(sock)
 
     def _watch_keepalive(self, client: Client) -> None:
         client.loop_misc()
         if not self._ended.done():  # a broker may ask for another keep-alive, or for none
             self._keepalive_timer = self._loop.call_later((client.keepalive or 60) / 4, self._watch_keepalive, client)
 
-    def _connected(self, _client: Client, _userdata: Any, _flags: Any, reason: ReasonCode, given: Properties) -> None:
+    def _connected(
+        self, _client: Client, _userdata: Any, _flags: Any, reason: ReasonCode, given: Properties | None
+    ) -> None:
         if not reason.is_failure:
             self.window = min(WINDOW, getattr(given, "ReceiveMaximum", WINDOW))
             if not self._accepted.done():
@@ -260,6 +278,11 @@ class Connection:
         refused = [reason for reason in reasons if reason.is_failure]
         if refused:
             self._on_refused(f"refused a subscription, so requests may not arrive: {refused[0].getName()}")
+
+
+def _close(client: Client) -> None:
+    if (sock := client.socket()) is not None:
+        sock.close()
 
 
 def is_valid_topic(topic: str) -> bool:
