@@ -7,6 +7,7 @@ connection is used once, so no state of paho's survives into the next.
 """
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -203,9 +204,11 @@ class Connection:
 
     def _attach(self, client: Client) -> None:
         sock = client.socket()
-        if sock is None:
+        if not isinstance(sock, socket.socket):
             self._end(Failure.LOST, "the connection broke")
             return
+        # Without it an event that follows an acknowledgement waits 40 ms for the broker's (RFC 9293 §3.7.4, Nagle).
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client = client
         client.on_socket_register_write = self._start_writing
         client.on_socket_unregister_write = self._stop_writing

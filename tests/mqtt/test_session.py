@@ -327,6 +327,18 @@ async def test_a_lone_surrogate_from_a_peer_does_no_harm(
         assert await observer.line() == "0 t/event/E a?b"
 
 
+async def test_an_event_that_follows_an_acknowledgement_does_not_wait_for_another(
+    broker: Mosquitto, recorder: Recorder
+) -> None:
+    async with recorder.session(broker.port) as session:
+        await recorder.connected()
+        assert session._connection is not None
+        assert session._connection._client is not None
+        sock = session._connection._client.socket()
+        assert isinstance(sock, socket.socket)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
 # --- outages -------------------------------------------------------------------------------------------------------
 
 
