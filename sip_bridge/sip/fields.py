@@ -13,6 +13,7 @@ from sip_bridge.sip.uri import SIPURI, Params, format_host_port, parse_host_port
 _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _SPACE = re.compile(r"[\x00-\x20\x7f]")
 _NOT_IN_URI = re.compile(r'[\x00-\x20<>"\x7f]')
+_SPECIAL: Final = {",": re.compile('[,"<]'), ";": re.compile('[;"<]')}
 COOKIE: Final = "z9hG4bK"  # begins every branch since RFC 3261 (§8.1.1.7)
 MAX_CSEQ: Final = 2**31 - 1  # RFC 3261 §8.1.1.5
 
@@ -52,20 +53,17 @@ def unquoted(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", inner, flags=re.DOTALL) if "\\" in inner else inner
 
 
-def find_outside(text: str, wanted: str, start: int = 0) -> int:
-    """The index of the first of ``wanted`` that stands outside "..." and <...>, or -1."""
-    i, length = start, len(text)
-    while i < length:
-        c = text[i]
-        if c in wanted:
+def find_outside(text: str, separator: str, start: int = 0) -> int:
+    """The index of the first ``separator`` (a comma or semicolon) that stands outside "..." and <...>, or -1."""
+    search = _SPECIAL[separator].search
+    while (found := search(text, start)) is not None:
+        i = found.start()
+        if text[i] == separator:
             return i
-        if c == '"':
-            i = _end_of_quoted(text, i)
-        elif c == "<":
-            i = text.find(">", i)
-            if i < 0:
-                raise RemoteProtocolError("unbalanced <")
-        i += 1
+        end = _end_of_quoted(text, i) if text[i] == '"' else text.find(">", i)
+        if end < 0:
+            raise RemoteProtocolError("unbalanced <")
+        start = end + 1
     return -1
 
 
@@ -79,6 +77,12 @@ def split_outside(text: str, separator: str) -> list[str]:
         start = end + 1
     items.append(text[start:].strip())
     return items
+
+
+def partition_outside(text: str, separator: str) -> tuple[str, str]:
+    """The first item, stripped, and what follows the separator, as `split_outside` would find them."""
+    end = find_outside(text, separator) if separator in text else -1
+    return (text.strip(), "") if end < 0 else (text[:end].strip(), text[end + 1 :].strip())
 
 
 def _end_of_quoted(text: str, start: int) -> int:
@@ -184,15 +188,13 @@ class NameAddr:
 
 def find_outside_quotes(text: str, wanted: str, start: int = 0) -> int:
     """The index of ``wanted`` outside quoted strings, or -1."""
-    i, length = start, len(text)
-    while i < length:
-        c = text[i]
-        if c == wanted:
-            return i
-        if c == '"':
-            i = _end_of_quoted(text, i)
-        i += 1
-    return -1
+    found, quote = text.find(wanted, start), text.find('"', start)
+    while 0 <= quote < found:
+        after = _end_of_quoted(text, quote) + 1
+        if found < after:
+            found = text.find(wanted, after)
+        quote = text.find('"', after)
+    return found
 
 
 def _check_lenient_display(display: str) -> None:

@@ -31,6 +31,7 @@ SINGLETONS: Final = frozenset(
 )
 
 MAX_MESSAGE: Final = 65536  # bytes, RFC 3261 §18.1.1
+MAX_HEAD: Final = 16384  # bytes of start line and headers
 MAX_HEADERS: Final = 128
 MAX_VIAS: Final = 70  # as many hops as Max-Forwards allows (RFC 3261 §8.1.1.6)
 

@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import Self
 
 from sip_bridge.errors import RemoteProtocolError, SIPParseError
-from sip_bridge.sip.fields import CSeq, NameAddr, Via, is_token, is_uri_text, is_word, split_outside
-from sip_bridge.sip.headers import MAX_HEADERS, MAX_MESSAGE, MAX_VIAS, SINGLETONS, key_of
+from sip_bridge.sip.fields import CSeq, NameAddr, Via, is_token, is_uri_text, is_word, partition_outside, split_outside
+from sip_bridge.sip.headers import MAX_HEAD, MAX_HEADERS, MAX_MESSAGE, MAX_VIAS, SINGLETONS, key_of
 from sip_bridge.sip.status import SIPStatus
 
 VERSION = "SIP/2.0"
@@ -46,6 +46,8 @@ class SIPMessage:
         end = data.find(b"\r\n\r\n", start)
         if end < 0:
             raise SIPParseError("no empty line after the headers")
+        if end - start > MAX_HEAD:
+            raise SIPParseError(f"more than {MAX_HEAD} bytes of headers")
         lines = data[start:end].decode("utf-8", "surrogateescape").split("\r\n")
         if data.count(b"\n", start, end) >= len(lines) or data.count(b"\r", start, end) >= len(lines):
             raise SIPParseError("CR or LF alone")
@@ -187,8 +189,7 @@ class SIPMessage:
         return value
 
     def _first_item(self, name: str) -> str:
-        text = self._required(name)
-        return split_outside(text, ",")[0] if "," in text else text
+        return partition_outside(self._required(name), ",")[0]
 
     # --- rules ---
 

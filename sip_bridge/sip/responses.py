@@ -1,7 +1,7 @@
 """Responses to requests: Via, From, To, Call-ID and CSeq are copied as raw text (RFC 3261 §8.2.6)."""
 
 from sip_bridge.errors import RemoteProtocolError
-from sip_bridge.sip.fields import check_value, split_outside
+from sip_bridge.sip.fields import check_value, partition_outside
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.message import VERSION, Headers, SIPMessage
 from sip_bridge.sip.status import SIPStatus
@@ -10,10 +10,12 @@ from sip_bridge.sip.status import SIPStatus
 def stamp_via(request: SIPMessage, flow: Flow) -> str:
     """The Via lines of every response to a request, the topmost one with received and rport."""
     lines = request.get_all("via")
-    top, *others = split_outside(lines[0], ",") if "," in lines[0] else [lines[0]]
+    top, others = partition_outside(lines[0], ",")
     stamped = request.via.received_from(*flow.remote)
     first = top if stamped is request.via else stamped.format()
-    return "".join(f"Via: {line}\r\n" for line in (", ".join([first, *others]), *lines[1:]))
+    if others:
+        first = f"{first}, {others}"
+    return "".join(f"Via: {line}\r\n" for line in (first, *lines[1:]))
 
 
 def build_response(
