@@ -3,10 +3,11 @@
 Both directions are table look-ups. ``audioop`` did this until Python 3.12; it is gone.
 """
 
-import sys
-from array import array
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Final
+
+from sip_bridge.media.pcm import samples_of
 
 _BIAS: Final = 132  # µ-law, on the 16-bit scale
 _CLIP: Final = 32635
@@ -39,7 +40,7 @@ def _alaw_sample(code: int) -> int:
 
 
 def _encoder(code: Callable[[int], int], *, mirror: int) -> bytes:
-    """Codes by sample as an unsigned 16-bit number; ``mirror`` 1 is A-law's: -1 has the magnitude of 0.
+    """Codes by sample; a negative one counts from the end. ``mirror`` 1 is A-law's: -1 has the magnitude of 0.
 
     No decision value lies inside four neighbouring magnitudes, so every fourth is computed.
     """
@@ -81,10 +82,10 @@ def decode_alaw(codes: bytes) -> bytes:
 
 
 def _encode(pcm: bytes, table: bytes) -> bytes:
-    samples = array("H", pcm)
-    if sys.byteorder == "big":
-        samples.byteswap()
-    return bytes(map(table.__getitem__, samples))
+    samples = samples_of(pcm)
+    if len(samples) < 2:  # itemgetter of one index gives no tuple
+        return bytes(map(table.__getitem__, samples))
+    return bytes(itemgetter(*samples)(table))  # half the time of map(table.__getitem__, samples)
 
 
 def _decode(codes: bytes, tables: tuple[bytes, bytes]) -> bytes:

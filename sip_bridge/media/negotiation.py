@@ -1,5 +1,6 @@
 """Offer and answer (RFC 3264) for one audio stream; everything else that is offered is refused with port 0."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Final
@@ -12,165 +13,278 @@ AVP: Final = "RTP/AVP"
 _PROTOCOLS: Final = (AVP, "RTP/AVPF")
 _EVENTS: Final = "telephone-event/8000"
 _OUR_EVENTS: Final = 101  # our payload type for telephone-event
-_MIRROR: Final = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
 _NOWHERE: Final = ("0.0.0.0", "::")  # noqa: S104  # how RFC 2543 peers say hold
+_SENDING: Final = ("sendrecv", "sendonly")
+_RECEIVING: Final = ("sendrecv", "recvonly")
+_MIN_PTIME: Final = 10  # milliseconds
+_MAX_PTIME: Final = 60
+_STATIC: Final = {codec.payload_type: f"{codec.name}/{codec.clock_rate}" for codec in CODECS.values()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """What was agreed: where to send which codec under which payload types, and who may send."""
+    """What was agreed: where to send which codec under which payload types, and who may send.
 
-    remote: tuple[str, int]
+    ``remote`` is None while the peer has no address (hold as RFC 2543 had it); ``ptime`` is in milliseconds.
+    """
+
+    remote: tuple[str, int] | None
+    remote_rtcp: tuple[str, int] | None
     codec: Codec
     payload_type: int
     receive_payload_types: tuple[tuple[int, Codec], ...]
     events_payload_type: int | None
+    receive_events_payload_types: tuple[int, ...]
     sends: bool
     receives: bool
+    ptime: int = FRAME_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Local:
-    """Our end: address, codecs by preference, and the o= line's numbers."""
+    """Our end: address, codecs by preference, the session's id, and the direction that we want."""
 
     host: str
     port: int
     codecs: tuple[str, ...]
     session_id: int
-    version: int
+    direction: str = "sendrecv"
 
 
-def create_offer(local: Local, *, direction: str = "sendrecv") -> SessionDescription:
-    """Our offer: every codec that the account allows, and telephone-event."""
-    codecs = [CODECS[name] for name in local.codecs]
-    formats = tuple(str(codec.payload_type) for codec in codecs)
-    attributes = [("rtpmap", f"{codec.payload_type} {codec.name}/{codec.clock_rate}") for codec in codecs]
-    return _describe(local, (_audio(local, (*formats, str(_OUR_EVENTS)), attributes, _OUR_EVENTS, direction),))
+def create_offer(local: Local, *, previous: SessionDescription | None = None) -> SessionDescription:
+    """Our offer: every codec that the account allows, and telephone-event.
+
+    A further one keeps the sections and the payload types of what we said last, ``previous`` (RFC 3264 §8).
+    """
+    at, sections = 0, previous.media if previous else ()
+    if sections:
+        at = _audio_at(sections)
+    events = (_events_of(sections[at]) if sections else None) or _OUR_EVENTS
+    audio = _audio(local, [(CODECS[name].payload_type, CODECS[name]) for name in local.codecs], events, local.direction)
+    media = (*sections[:at], audio, *sections[at + 1 :])
+    return _describe(local, media, previous)
 
 
 def check_offer(body: bytes, *, codecs: tuple[str, ...]) -> None:
     """NegotiationError when an offer has nothing that we can do; an empty one asks for ours and is fine."""
     if body:
-        offer = SessionDescription.parse(body)
-        _choose(offer, codecs)
+        _choose(SessionDescription.parse(body), codecs)
 
 
-def answer_offer(offer: SessionDescription, local: Local) -> tuple[SessionDescription, Stream]:
-    """The answer, and what it agrees to; NegotiationError when nothing fits."""
+def answer_offer(
+    offer: SessionDescription, local: Local, *, previous: SessionDescription | None = None
+) -> tuple[SessionDescription, Stream]:
+    """The answer, and what it agrees to; NegotiationError when nothing fits. ``previous`` is what we said last."""
     index, codec, payload_type = _choose(offer, local.codecs)
     chosen = offer.media[index]
-    direction = _MIRROR[_direction(offer, chosen)]
+    wanted = _direction(offer, chosen)
+    direction = _direction_of(
+        sends=local.direction in _SENDING and wanted in _RECEIVING,
+        receives=local.direction in _RECEIVING and wanted in _SENDING,
+    )
     events = _events_of(chosen)
-    formats = (str(payload_type), *((str(events),) if events is not None else ()))
-    attributes = [("rtpmap", f"{payload_type} {codec.name}/{codec.clock_rate}")]
-    answered = replace(_audio(local, formats, attributes, events, direction), protocol=chosen.protocol)
-    media = tuple(answered if i == index else _refused(each) for i, each in enumerate(offer.media))
-    stream = _stream(offer, chosen, codec, payload_type, direction)
-    return _describe(local, media), stream
+    ours = _audio(local, [(payload_type, codec)], events, direction)
+    if _is_multiplexed(chosen):
+        ours = replace(ours, attributes=(*ours.attributes, ("rtcp-mux", None)))
+    ours = replace(ours, protocol=chosen.protocol)
+    answer = _describe(
+        local, tuple(ours if i == index else _refused(each) for i, each in enumerate(offer.media)), previous
+    )
+    known = [(number, each) for number, each in _codecs_of(chosen) if each.name in local.codecs]
+    return answer, _stream(
+        theirs=(offer, chosen),
+        sent=(payload_type, codec),
+        received=known,
+        events=(events, () if events is None else (events,)),
+        direction=direction,
+    )
 
 
 def accept_answer(offer: SessionDescription, answer: SessionDescription) -> Stream:
     """What the peer's answer to our offer agrees to; NegotiationError when it refuses the audio."""
-    del offer  # static payload types: what we offered can be read from the answer
-    names = tuple(CODECS)
-    index, codec, payload_type = _choose(answer, names, by_peer=True)
-    chosen = answer.media[index]
-    return _stream(answer, chosen, codec, payload_type, _MIRROR[_direction(answer, chosen)])
-
-
-def _stream(
-    description: SessionDescription, media: MediaDescription, codec: Codec, payload_type: int, direction: str
-) -> Stream:
-    host = media.host or description.host or description.origin_host
-    return Stream(
-        remote=(host, media.port),
-        codec=codec,
-        payload_type=payload_type,
-        receive_payload_types=tuple(_codecs_of(media)),
-        events_payload_type=_events_of(media),
-        sends=direction in ("sendrecv", "sendonly") and host not in _NOWHERE,
-        receives=direction in ("sendrecv", "recvonly"),
+    at = _audio_at(offer.media)
+    ours = offer.media[at]
+    if len(answer.media) <= at:
+        raise NegotiationError("the answer refuses the audio")
+    theirs = answer.media[at]
+    offered = _codecs_of(ours)
+    names = {codec.name for _, codec in offered}
+    accepted = [(number, codec) for number, codec in _codecs_of(theirs) if codec.name in names]
+    if not _is_possible(answer, theirs) or not accepted:
+        raise NegotiationError("the answer refuses the audio")
+    said, wanted = _direction(offer, ours), _direction(answer, theirs)
+    events, our_events = _events_of(theirs), _events_of(ours)
+    return _stream(
+        theirs=(answer, theirs),
+        sent=accepted[0],
+        received=list({**dict(accepted), **dict(offered)}.items()),
+        events=(events, tuple({each for each in (our_events, events) if each is not None})),
+        direction=_direction_of(
+            sends=said in _SENDING and wanted in _RECEIVING, receives=said in _RECEIVING and wanted in _SENDING
+        ),
     )
 
 
-def _choose(
-    description: SessionDescription, names: tuple[str, ...], *, by_peer: bool = False
-) -> tuple[int, Codec, int]:
-    """The first audio section that we can do, and of its codecs the one that we (or the peer) like best."""
+def _stream(
+    *,
+    theirs: tuple[SessionDescription, MediaDescription],
+    sent: tuple[int, Codec],
+    received: Iterable[tuple[int, Codec]],
+    events: tuple[int | None, tuple[int, ...]],
+    direction: str,
+) -> Stream:
+    media = theirs[1]
+    host = _host(*theirs)
+    is_nowhere = host in _NOWHERE
+    return Stream(
+        remote=None if is_nowhere else (host, media.port),
+        remote_rtcp=None if is_nowhere else (host, _rtcp_port(media)),
+        codec=sent[1],
+        payload_type=sent[0],
+        receive_payload_types=tuple(received),
+        events_payload_type=events[0],
+        receive_events_payload_types=events[1],
+        sends=direction in _SENDING and not is_nowhere,
+        receives=direction in _RECEIVING,
+        ptime=_ptime(media),
+    )
+
+
+# --- reading a description ---
+
+
+def _choose(description: SessionDescription, names: tuple[str, ...]) -> tuple[int, Codec, int]:
+    """The first audio section that we can do, and of its codecs the one that we like best."""
     for index, media in enumerate(description.media):
-        if media.kind != "audio" or media.port == 0 or media.protocol not in _PROTOCOLS:
-            continue
-        if not _is_usable(media.host or description.host or description.origin_host):
-            continue
-        offered = [(number, codec) for number, codec in _codecs_of(media) if codec.name in names]
-        if offered:
-            number, codec = offered[0] if by_peer else min(offered, key=lambda each: names.index(each[1].name))
-            return index, codec, number
+        if _is_possible(description, media):
+            offered = [(number, codec) for number, codec in _codecs_of(media) if codec.name in names]
+            if offered:
+                number, codec = min(offered, key=lambda each: names.index(each[1].name))
+                return index, codec, number
     raise NegotiationError(f"no audio in {', '.join(names)} over {AVP}")
 
 
-def _is_usable(host: str) -> bool:
-    """A unicast address; names and multicast groups are nowhere that a phone sends from."""
+def _is_possible(description: SessionDescription, media: MediaDescription) -> bool:
+    """Audio over RTP to a unicast address; names and multicast groups are nowhere that a phone sends from."""
+    if media.kind != "audio" or media.port == 0 or media.protocol not in _PROTOCOLS:
+        return False
     try:
-        address = ip_address(host)
+        address = ip_address(_host(description, media))
     except ValueError:
         return False
-    return not address.is_multicast and host != "255.255.255.255"
+    return not address.is_multicast and str(address) != "255.255.255.255"
+
+
+def _host(description: SessionDescription, media: MediaDescription) -> str:
+    """The address as the kernel writes it, so that a packet's source can be compared with it."""
+    text = media.host or description.host or description.origin_host
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return text
+
+
+def _audio_at(sections: tuple[MediaDescription, ...]) -> int:
+    """Which section of a description of ours is the audio: the one that is not refused."""
+    return next((i for i, media in enumerate(sections) if media.kind == "audio" and media.port != 0), 0)
 
 
 def _codecs_of(media: MediaDescription) -> list[tuple[int, Codec]]:
     """Payload type and codec of every format that we know, in the peer's order."""
     names = _rtpmap(media)
     found = []
-    for text in media.formats[:_MAX_FORMATS]:
-        if not (text.isascii() and text.isdigit() and int(text) <= 127):
-            continue
-        number = int(text)
+    for number in _payload_types(media.formats):
         name = names.get(number) or _STATIC.get(number, "")
         codec = CODECS.get(name.split("/")[0].upper())
-        if codec is not None and name.split("/")[1:2] == [str(codec.clock_rate)]:
+        if codec is not None and name.split("/")[1:] in ([str(codec.clock_rate)], [str(codec.clock_rate), "1"]):
             found.append((number, codec))
     return found
 
 
-_MAX_FORMATS: Final = 64
-_STATIC: Final = {codec.payload_type: f"{codec.name}/{codec.clock_rate}" for codec in CODECS.values()}
+def _payload_types(texts: Iterable[str]) -> list[int]:
+    return [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= 127]
 
 
 def _rtpmap(media: MediaDescription) -> dict[int, str]:
     names = {}
     for value in media.values("rtpmap"):
         number, _, name = value.partition(" ")
-        if number.isascii() and number.isdigit() and len(number) <= 3:
-            names[int(number)] = name.strip()
+        for payload_type in _payload_types([number]):
+            names[payload_type] = name.strip()
     return names
 
 
 def _events_of(media: MediaDescription) -> int | None:
-    """The peer's payload type for telephone-event (RFC 4733), if it has one."""
-    numbers = (number for number, name in _rtpmap(media).items() if name.lower() == _EVENTS and number <= 127)
-    return next((number for number in numbers if str(number) in media.formats), None)
+    """Its payload type for telephone-event (RFC 4733), if it has one."""
+    formats = _payload_types(media.formats)
+    names = _rtpmap(media).items()
+    return next((number for number, name in names if name.lower() == _EVENTS and number in formats), None)
+
+
+def _ptime(media: MediaDescription) -> int:
+    """How much audio the peer wants in a packet: whole 10 ms between 10 and 60, 20 unless it says."""
+    asked, longest = (_number((media.values(name) or ["0"])[0]) for name in ("ptime", "maxptime"))
+    asked = asked or FRAME_MS
+    return min(max(min(asked, longest or asked) // 10 * 10, _MIN_PTIME), _MAX_PTIME)
+
+
+def _number(text: str) -> int:
+    whole = text.partition(".")[0].strip()
+    return int(whole) if whole.isascii() and whole.isdigit() and len(whole) <= 5 else 0
+
+
+def _rtcp_port(media: MediaDescription) -> int:
+    """RFC 3550 §11's next port, unless RFC 3605 or RFC 5761 says otherwise."""
+    if _is_multiplexed(media):
+        return media.port
+    said = (_number(value.partition(" ")[0]) for value in media.values("rtcp"))
+    return next((port for port in said if 0 < port <= 65535), min(media.port + 1, 65535))
+
+
+def _is_multiplexed(media: MediaDescription) -> bool:
+    return bool(media.values("rtcp-mux"))
 
 
 def _direction(description: SessionDescription, media: MediaDescription) -> str:
     return media.direction or description.direction
 
 
-def _audio(
-    local: Local, formats: tuple[str, ...], rtpmaps: list[tuple[str, str]], events: int | None, direction: str
-) -> MediaDescription:
-    of_events: list[tuple[str, str | None]] = []
+# --- writing ours ---
+
+
+def _direction_of(*, sends: bool, receives: bool) -> str:
+    if sends:
+        return "sendrecv" if receives else "sendonly"
+    return "recvonly" if receives else "inactive"
+
+
+def _audio(local: Local, codecs: list[tuple[int, Codec]], events: int | None, direction: str) -> MediaDescription:
+    formats = [str(number) for number, _ in codecs]
+    attributes: list[tuple[str, str | None]] = [
+        ("rtpmap", f"{number} {codec.name}/{codec.clock_rate}") for number, codec in codecs
+    ]
     if events is not None:
-        of_events = [("rtpmap", f"{events} {_EVENTS}"), ("fmtp", f"{events} 0-15")]
-    attributes = (*rtpmaps, *of_events, ("ptime", str(FRAME_MS)), (direction, None))
-    return MediaDescription(kind="audio", port=local.port, protocol=AVP, formats=formats, attributes=attributes)
+        formats.append(str(events))
+        attributes += [("rtpmap", f"{events} {_EVENTS}"), ("fmtp", f"{events} 0-15")]
+    attributes += [("ptime", str(FRAME_MS)), (direction, None)]
+    return MediaDescription(
+        kind="audio", port=local.port, protocol=AVP, formats=tuple(formats), attributes=tuple(attributes)
+    )
 
 
 def _refused(media: MediaDescription) -> MediaDescription:
     return replace(media, port=0, host=None, attributes=())
 
 
-def _describe(local: Local, media: tuple[MediaDescription, ...]) -> SessionDescription:
-    return SessionDescription(
-        session_id=local.session_id, version=local.version, origin_host=local.host, host=local.host, media=media
+def _describe(
+    local: Local, media: tuple[MediaDescription, ...], previous: SessionDescription | None
+) -> SessionDescription:
+    """The version rises when, and only when, something changed (RFC 3264 §8)."""
+    description = SessionDescription(
+        session_id=local.session_id,
+        version=previous.version if previous else 1,
+        origin_host=local.host,
+        host=local.host,
+        media=media,
     )
+    return description if previous in (None, description) else replace(description, version=description.version + 1)

@@ -8,7 +8,9 @@ from typing import Final
 
 from sip_bridge.errors import NegotiationError
 
+MAX_BYTES: Final = 64 << 10
 MAX_LINES: Final = 1000
+MAX_FORMATS: Final = 32  # of one m= line; further ones are not looked at
 MAX_MEDIA: Final = 32  # further m= lines are not looked at, and so not answered
 
 Attributes = tuple[tuple[str, str | None], ...]
@@ -59,6 +61,8 @@ class SessionDescription:
     @classmethod
     def parse(cls, body: bytes) -> "SessionDescription":
         """Read a description; NegotiationError when it is none at all."""
+        if len(body) > MAX_BYTES:
+            raise NegotiationError("a session description that is too long")
         lines = body.decode("utf-8", "replace").splitlines()
         if not lines or lines[0].strip() != "v=0" or len(lines) > MAX_LINES:
             raise NegotiationError("not a session description")
@@ -119,7 +123,7 @@ def _origin(text: str) -> tuple[str, int, int, str]:
 
 def _connection(text: str | None) -> str | None:
     words = (text or "").split()
-    return words[2].split("/")[0] if len(words) == 3 and words[0].upper() == "IN" else None
+    return words[2].split("/")[0] or None if len(words) == 3 and words[0].upper() == "IN" else None
 
 
 def _attributes(section: list[tuple[str, str]]) -> Attributes:
@@ -142,7 +146,7 @@ def _media(section: list[tuple[str, str]]) -> MediaDescription:
         kind=kind or "unknown",
         port=min(_number(port.split("/")[0]), 65535),
         protocol=protocol or "unknown",
-        formats=tuple(words[3:]) or ("0",),
+        formats=tuple(words[3 : 3 + MAX_FORMATS]) or ("0",),
         host=next((_connection(value) for key, value in section if key == "c"), None),
         attributes=_attributes(section),
     )

@@ -4,7 +4,6 @@ A frame is 20 ms of signed 16-bit little-endian PCM at 8 kHz mono: 320 bytes.
 """
 
 import asyncio
-import struct
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from urllib.request import url2pathname
 
 from sip_bridge.errors import MediaError
 from sip_bridge.media.codec import FRAME_BYTES
+from sip_bridge.media.pcm import scaled
 from sip_bridge.media.wav import MAX_BYTES, decode_wav
 
 
@@ -73,7 +73,7 @@ def _load(source: str, volume: float) -> bytes:
         raise MediaError(f"{source}: {error}") from error
     if not pcm:
         raise MediaError(f"{source}: no sound in it")
-    return pcm if volume == 1.0 else _scaled(pcm, volume)
+    return pcm if volume == 1.0 else scaled(pcm, volume)
 
 
 def _path(source: str) -> Path:
@@ -83,8 +83,3 @@ def _path(source: str) -> Path:
     if "://" in source:
         raise MediaError(f"{source}: only files can be played")
     return Path(source)
-
-
-def _scaled(pcm: bytes, volume: float) -> bytes:
-    layout = f"<{len(pcm) // 2}h"
-    return struct.pack(layout, *(int(sample * volume) for sample in struct.unpack(layout, pcm)))

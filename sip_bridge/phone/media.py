@@ -1,26 +1,33 @@
-"""The sound of one call: its RTP socket, what is sent and what is heard."""
+"""The sound of one call: its RTP and RTCP sockets, what is sent and what is heard."""
 
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from sip_bridge.errors import InvalidStateError, NegotiationError
-from sip_bridge.media.codec import FRAME_BYTES, PCM_RATE, Codec
-from sip_bridge.media.dtmf import DTMFReceiver, EventFrame, check_digits, event_frames
+from sip_bridge.media.codec import PCM_RATE, Codec
+from sip_bridge.media.dtmf import DTMFReceiver
+from sip_bridge.media.jitter import JitterBuffer
 from sip_bridge.media.negotiation import Local, Stream, accept_answer, answer_offer, create_offer
-from sip_bridge.media.rtp import Receiver, ReceptionStatistics, RTPPacket
+from sip_bridge.media.reports import Reports
+from sip_bridge.media.rtcp import is_rtcp
+from sip_bridge.media.rtp import Receiver, ReceptionStatistics, RTPPacket, RTPSender
 from sip_bridge.media.sdp import SessionDescription
 from sip_bridge.phone.audio import AudioSink, AudioSource, Clip, load
+from sip_bridge.phone.outgoing import Outgoing
 from sip_bridge.phone.pacer import FRAME, Pacer
-from sip_bridge.phone.ports import PortAllocator
+from sip_bridge.phone.ports import PortAllocator, SocketPair
 
-_SAMPLES: Final = FRAME_BYTES // 2  # of one frame
 _RECEIVE_SIZE: Final = 2048
 _BURST: Final = 16  # packets read before other tasks of the loop get their turn
-_MAX_DIGITS_WAITING: Final = 256
+_REPORT_FRAMES: Final = 250  # between RTCP reports: 5 s (RFC 3550 §6.2), half to one and a half of it
+_NTP_EPOCH: Final = 2208988800  # seconds from 1900 to 1970
+
+Address = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +54,7 @@ class MediaSession:
     """RTP of one call. ``on_event`` is called on the event loop.
 
     Nothing is sent before `start_sending`, or before the peer's own RTP has come. RTP is taken from the negotiated host
-    or the ``signalling_host``; the first packet locks the address until the next offer or answer.
+    or the ``signalling_host``; the first packet locks the address until an offer or answer names another one.
     """
 
     def __init__(
@@ -68,55 +75,65 @@ class MediaSession:
         self._codecs = codecs
         self._signalling_host = signalling_host
         self._entropy = entropy
-        self._socket: socket.socket | None = None
+        self._sockets: SocketPair | None = None
         self._is_closed = False
         self._session_id = int.from_bytes(entropy(4))
-        self._version = 0
         self._offer: SessionDescription | None = None
+        self._said: SessionDescription | None = None  # our offer or answer that came last
         self._stream: Stream | None = None
-        self._remote: tuple[str, int] | None = None
+        self._remote: Address | None = None
+        self._remote_rtcp: Address | None = None
         self._is_locked = False
         self._is_sending = False
-        self._sequence = int.from_bytes(entropy(2))
-        self._timestamp = int.from_bytes(entropy(4))
-        self._ssrc = int.from_bytes(entropy(4))
-        self._is_talkspurt_start = True
-        self._source: AudioSource | None = None
+        self._next_report = _REPORT_FRAMES // 2
+        self._sender = RTPSender(
+            ssrc=int.from_bytes(entropy(4)),
+            sequence=int.from_bytes(entropy(2)),
+            timestamp=int.from_bytes(entropy(4)),
+        )
+        self._outgoing = Outgoing(self._sender, send=self._send, on_finished=self._finished)
         self._source_name = ""
-        self._digits: list[Iterator[EventFrame]] = []
-        self._press_timestamp = 0
-        self._events = DTMFReceiver()
+        self._plays = 0  # so that of two files being read the one that was asked for last is played
+        self._presses = DTMFReceiver()
         self._receiver = Receiver(PCM_RATE)
-        self._sent = 0
+        self._reports = Reports(cname=entropy(8).hex(), sender=self._sender, receiver=self._receiver)
+        self._jitter = JitterBuffer()
         self._from_elsewhere = 0
         self.on_event: Callable[[MediaEvent], None] = lambda _: None
-        self.muted = False
         self.sinks: list[AudioSink] = []
 
     async def open(self) -> None:
-        """Bind the RTP socket; NoPortsAvailableError when the range is used up."""
-        if self._socket is not None or self._is_closed:
+        """Bind the sockets; NoPortsAvailableError when the range is used up."""
+        if self._sockets is not None or self._is_closed:
             return
-        self._socket = self._ports.bind(self._local_host)
-        asyncio.get_running_loop().add_reader(self._socket, self._readable, self._socket)
+        self._sockets = self._ports.bind(self._local_host)
+        loop = asyncio.get_running_loop()
+        rtp, rtcp = self._sockets
+        loop.add_reader(rtp, self._readable, rtp, self._received)
+        loop.add_reader(rtcp, self._readable, rtcp, self._received_rtcp)
 
     def close(self) -> None:
-        """Stop, and give the port back."""
+        """Say goodbye, stop, and give the ports back. A second time it does nothing."""
+        if self._is_closed:
+            return
+        if self._is_sending:
+            self._send_rtcp(self._reports.goodbye(_ntp()))
         self._is_closed = True
-        self._pacer.remove(self._send_frame)
         self._is_sending = False
-        self._finish_source(completed=False)
-        if self._socket is not None:
-            asyncio.get_running_loop().remove_reader(self._socket)
-            self._socket.close()
-            self._socket = None
+        self._pacer.remove(self._tick)
+        self._outgoing.stop()
+        if self._sockets is not None:
+            for sock in self._sockets:
+                asyncio.get_running_loop().remove_reader(sock)
+                sock.close()
+            self._sockets = None
 
     @property
     def port(self) -> int:
         """Our RTP port."""
-        if self._socket is None:
+        if self._sockets is None:
             raise InvalidStateError("the media session is not open")
-        port: int = self._socket.getsockname()[1]
+        port: int = self._sockets[0].getsockname()[1]
         return port
 
     @property
@@ -126,42 +143,54 @@ class MediaSession:
 
     @property
     def held(self) -> bool:
-        """Whether the peer does not want to hear us now."""
+        """Whether the peer does not want to hear us now, or we are not to speak."""
         return self._stream is not None and not self._stream.sends
+
+    @property
+    def muted(self) -> bool:
+        """Whether silence is sent instead of what plays."""
+        return self._outgoing.muted
+
+    @muted.setter
+    def muted(self, muted: bool) -> None:
+        self._outgoing.muted = muted
 
     @property
     def statistics(self) -> ReceptionStatistics:
         """Figures so far."""
+        round_trip = self._reports.round_trip
         return ReceptionStatistics(
-            packets_sent=self._sent,
+            packets_sent=self._sender.packets,
             packets_received=self._receiver.received,
             packets_lost=self._receiver.lost,
-            jitter_ms=self._receiver.jitter_ms,
+            packets_duplicated=self._receiver.duplicates,
             packets_from_elsewhere=self._from_elsewhere,
+            jitter_ms=self._receiver.jitter_ms,
+            round_trip_ms=None if round_trip is None else round_trip * 1000,
         )
 
     # --- offer and answer ---
 
-    def _local(self) -> Local:
-        self._version += 1
+    def _local(self, direction: str) -> Local:
         return Local(
             host=self._advertised_host,
             port=self.port,
             codecs=self._codecs,
             session_id=self._session_id,
-            version=self._version,
+            direction=direction,
         )
 
-    def create_offer(self) -> bytes:
-        """Our offer."""
-        self._offer = create_offer(self._local())
+    def create_offer(self, *, direction: str = "sendrecv") -> bytes:
+        """Our first or further offer; ``sendonly`` or ``inactive`` holds the peer."""
+        self._offer = self._said = create_offer(self._local(direction), previous=self._said)
         return self._offer.format()
 
-    def accept_offer(self, body: bytes) -> bytes:
-        """The answer to a first or further offer; NegotiationError when nothing fits."""
-        answer, stream = answer_offer(SessionDescription.parse(body), self._local())
+    def accept_offer(self, body: bytes, *, direction: str = "sendrecv") -> bytes:
+        """The answer to a first or further offer; NegotiationError when nothing fits: all stays as it was."""
+        offer = SessionDescription.parse(body)
+        self._said, stream = answer_offer(offer, self._local(direction), previous=self._said)
         self._agree(stream)
-        return answer.format()
+        return self._said.format()
 
     def accept_answer(self, body: bytes) -> None:
         """The peer's answer to our offer; NegotiationError when it refuses the audio."""
@@ -170,10 +199,10 @@ class MediaSession:
         self._agree(accept_answer(self._offer, SessionDescription.parse(body)))
 
     def _agree(self, stream: Stream) -> None:
-        if self._stream is None or self._stream.remote != stream.remote:
-            self._remote = stream.remote
+        before, self._stream = self._stream, stream
+        if stream.remote is not None and (before is None or before.remote != stream.remote):
+            self._remote, self._remote_rtcp = stream.remote, stream.remote_rtcp
             self._is_locked = False
-        self._stream = stream
 
     # --- sending ---
 
@@ -181,133 +210,130 @@ class MediaSession:
         """The call is confirmed: send from now on, silence when nothing plays."""
         if not self._is_sending and not self._is_closed:
             self._is_sending = True
-            self._pacer.add(self._send_frame)
+            self._pacer.add(self._tick)
 
     async def play(self, source: str, *, loop: bool = False, volume: float = 1.0, settle: float = 0.0) -> None:
         """Play a WAV file after ``settle`` seconds of silence, instead of what plays now; MediaError if it can't be."""
+        self._plays += 1
+        mine = self._plays
         pcm = await load(source, volume=volume)
-        if self._is_closed:
-            return
-        self._finish_source(completed=False)
-        self._source = Clip(pcm, settle=round(settle / FRAME), loop=loop)
-        self._source_name = source
+        if mine == self._plays:
+            self._play(Clip(pcm, settle=round(settle / FRAME), loop=loop), source)
 
     def join(self, source: AudioSource) -> None:
         """Send what ``source`` gives, instead of what plays now."""
-        self._finish_source(completed=False)
-        self._source, self._source_name = source, ""
+        self._plays += 1
+        self._play(source, "")
+
+    def _play(self, source: AudioSource, name: str) -> None:
+        self._outgoing.stop()
+        if not self._is_closed:
+            self._source_name = name
+            self._outgoing.play(source)
 
     def stop_playback(self) -> None:
-        """Stop what plays."""
-        self._finish_source(completed=False)
+        """Stop what plays, and what is being read to be played."""
+        self._plays += 1
+        self._outgoing.stop()
 
-    def _finish_source(self, *, completed: bool) -> None:
-        if self._source is not None:
-            self._source = None
-            self.on_event(PlaybackFinished(source=self._source_name, completed=completed))
+    def _finished(self, completed: bool) -> None:
+        self.on_event(PlaybackFinished(source=self._source_name, completed=completed))
 
     def send_dtmf(self, digits: str, *, duration_ms: int = 160, gap_ms: int = 80) -> None:
         """Press keys; LocalProtocolError for what is none, InvalidStateError when the peer takes no RTP events."""
-        keys = check_digits(digits)
         if self._stream is None or self._stream.events_payload_type is None:
             raise InvalidStateError("the other party takes no key presses over RTP (telephone-event)")
-        if len(self._digits) >= _MAX_DIGITS_WAITING:
-            raise InvalidStateError("too many key presses wait already")
-        duration, gap = (min(max(ms, 40), 5000) * PCM_RATE // 1000 for ms in (duration_ms, gap_ms))
-        self._digits.append(event_frames(keys, duration=duration, gap=gap, frame=_SAMPLES))
+        self._outgoing.press(digits, duration_ms=duration_ms, gap_ms=gap_ms)
 
-    def _send_frame(self) -> None:
-        """One tick of the pacer."""
-        stream = self._stream
-        if stream is None or not stream.sends:
-            self._is_talkspurt_start = True
-        elif not self._send_event_frame(stream):
-            self._send_audio_frame(stream)
-        self._timestamp = (self._timestamp + _SAMPLES) & 0xFFFFFFFF
+    def _tick(self, frames: int) -> None:
+        """The pacer's clock: 20 ms in each direction."""
+        if self._stream is not None and not self._is_closed:
+            self._outgoing.tick(self._stream, frames)
+        heard = self._jitter.get() if self.sinks else None
+        if heard is not None:
+            for sink in self.sinks:
+                sink.write(heard)
+        self._next_report -= frames
+        if self._next_report <= 0 and not self._is_closed:
+            self._next_report = _REPORT_FRAMES // 2 + _REPORT_FRAMES * self._entropy(1)[0] // 256
+            self._send_rtcp(self._reports.report(_ntp()))
 
-    def _send_audio_frame(self, stream: Stream) -> None:
-        frame = self._source.read() if self._source is not None else None
-        if frame is None and self._source is not None:
-            self._finish_source(completed=True)
-        payload = stream.codec.silence * _SAMPLES if frame is None or self.muted else stream.codec.encode(frame)
-        self._send(stream.payload_type, payload, self._timestamp, marker=self._is_talkspurt_start)
-        self._is_talkspurt_start = False
+    def _send(self, packet: bytes) -> None:
+        if self._sockets is not None and self._remote is not None:
+            _send_to(self._sockets[0], packet, self._remote)
 
-    def _send_event_frame(self, stream: Stream) -> bool:
-        """The next frame of a key press; False when none is being pressed."""
-        while self._digits:
-            frame = next(self._digits[0], None)
-            if frame is None:
-                del self._digits[0]
-                continue
-            if not frame.payloads or stream.events_payload_type is None:
-                return False  # the gap between two keys is sound like any other
-            if frame.starts:
-                self._press_timestamp = self._timestamp
-            for payload in frame.payloads:
-                self._send(stream.events_payload_type, payload, self._press_timestamp, marker=frame.starts)
-            self._is_talkspurt_start = True
-            return True
-        return False
-
-    def _send(self, payload_type: int, payload: bytes, timestamp: int, *, marker: bool) -> None:
-        if self._socket is None or self._remote is None:
-            return
-        packet = RTPPacket(
-            payload_type=payload_type,
-            marker=marker,
-            sequence=self._sequence,
-            timestamp=timestamp,
-            ssrc=self._ssrc,
-            payload=payload,
-        )
-        self._sequence = (self._sequence + 1) & 0xFFFF
-        try:
-            self._socket.sendto(packet.format(), self._remote)
-        except OSError:
-            return  # a lost packet: the peer's port is closed, or the network is gone for a moment
-        self._sent += 1
+    def _send_rtcp(self, packet: bytes) -> None:
+        if self._sockets is not None and self._remote_rtcp is not None:
+            is_shared = self._remote_rtcp == self._remote
+            _send_to(self._sockets[0 if is_shared else 1], packet, self._remote_rtcp)
 
     # --- receiving ---
 
-    def _readable(self, sock: socket.socket) -> None:
-        now = asyncio.get_running_loop().time()
+    def _readable(self, sock: socket.socket, received: Callable[[bytes, Address], None]) -> None:
         for _ in range(_BURST):
             try:
                 data, address = sock.recvfrom(_RECEIVE_SIZE)
             except OSError:
                 return  # nothing more to read, or an ICMP error of what we sent
-            self._received(data, (address[0], address[1]), now)
+            received(data, address[:2])
             if self._is_closed:
                 return  # what came last ended the call
 
-    def _received(self, data: bytes, source: tuple[str, int], now: float) -> None:
+    def _received_rtcp(self, data: bytes, source: Address) -> None:
+        if self._stream is None or not self._is_peers_host(source[0]) or not self._reports.receive(data, _ntp()):
+            self._from_elsewhere += 1
+        else:
+            self._remote_rtcp = source
+
+    def _received(self, data: bytes, source: Address) -> None:
         stream = self._stream
+        if is_rtcp(data):
+            self._received_rtcp(data, source)
+            return
         packet = RTPPacket.parse(data)
-        if stream is None or packet is None or not self._is_from_peer(source, stream):
+        if stream is None or packet is None or not self._is_from_peer(source):
             self._from_elsewhere += 1
             return
         self.start_sending()
-        if packet.payload_type == stream.events_payload_type:
-            self._receiver.receive(packet, now)
-            press = self._events.receive(packet)
+        is_press = packet.payload_type in stream.receive_events_payload_types
+        codec = None if is_press else self._codec_of(packet.payload_type, stream)
+        if not is_press and codec is None:
+            return
+        is_new = self._receiver.receive(packet, asyncio.get_running_loop().time())
+        if is_press:
+            press = self._presses.receive(packet)
             if press is not None:
                 self.on_event(DTMFReceived(digit=press.digit, duration_ms=press.duration * 1000 // PCM_RATE))
-            return
-        codec = self._codec_of(packet.payload_type, stream)
-        if codec is not None and self._receiver.receive(packet, now) and self.sinks and packet.payload:
-            pcm = codec.decode(packet.payload)
-            for sink in self.sinks:
-                sink.write(pcm)
+        elif codec is not None and is_new and self.sinks and packet.payload and stream.receives:
+            self._jitter.put(packet.timestamp, codec.decode(packet.payload))
 
-    def _is_from_peer(self, source: tuple[str, int], stream: Stream) -> bool:
+    def _is_peers_host(self, host: str) -> bool:
+        negotiated = self._stream.remote[0] if self._stream is not None and self._stream.remote is not None else None
+        learned = self._remote[0] if self._remote is not None else None
+        return host == learned if self._is_locked else host in (negotiated, learned, self._signalling_host)
+
+    def _is_from_peer(self, source: Address) -> bool:
         if self._is_locked:
             return source == self._remote
-        if source[0] not in (stream.remote[0], self._signalling_host):
+        if not self._is_peers_host(source[0]):
             return False
+        if self._remote is not None and source != self._remote and self._remote_rtcp == self._remote:
+            self._remote_rtcp = source  # shared with RTP, so it moves with it
         self._remote = source
         self._is_locked = True
         return True
 
     def _codec_of(self, payload_type: int, stream: Stream) -> Codec | None:
         return next((codec for number, codec in stream.receive_payload_types if number == payload_type), None)
+
+
+def _send_to(sock: socket.socket, packet: bytes, address: Address) -> None:
+    try:
+        sock.sendto(packet, address)
+    except OSError:
+        return  # a lost packet: the peer's port is closed, or the network is gone for a moment
+
+
+def _ntp() -> int:
+    """Now as an NTP timestamp (RFC 3550 §4)."""
+    return int((time.time() + _NTP_EPOCH) * 0x100000000)

@@ -7,25 +7,28 @@ from typing import Final
 from sip_bridge.media.codec import FRAME_MS
 
 FRAME: Final = FRAME_MS / 1000  # seconds
-_MAX_BEHIND: Final = 5  # frames: after a longer stall the clock starts anew instead of sending a burst
+_MAX_BEHIND: Final = 5  # frames: what a longer stall missed is left out instead of sent in a burst
+
+
+Sender = Callable[[int], None]
 
 
 class Pacer:
-    """Calls every sender once a frame; idle when there is none."""
+    """Calls every sender once a frame with how many frames went by: 1, more after a stall. Idle when there is none."""
 
     def __init__(self) -> None:
-        self._senders: dict[Callable[[], None], None] = {}
+        self._senders: dict[Sender, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._next = 0.0
 
-    def add(self, sender: Callable[[], None]) -> None:
+    def add(self, sender: Sender) -> None:
         """Call ``sender`` each frame from now on."""
         self._senders[sender] = None
         if self._timer is None:
             self._next = asyncio.get_running_loop().time()
             self._schedule()
 
-    def remove(self, sender: Callable[[], None]) -> None:
+    def remove(self, sender: Sender) -> None:
         """Don't call it any longer."""
         self._senders.pop(sender, None)
         if not self._senders and self._timer is not None:
@@ -36,10 +39,9 @@ class Pacer:
         self._timer = asyncio.get_running_loop().call_at(self._next, self._tick)
 
     def _tick(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if now - self._next > _MAX_BEHIND * FRAME:
-            self._next = now
-        self._next += FRAME
+        behind = int((asyncio.get_running_loop().time() - self._next) / FRAME)
+        frames = behind + 1 if behind > _MAX_BEHIND else 1
+        self._next += frames * FRAME
         self._schedule()
         for sender in list(self._senders):
-            sender()
+            sender(frames)

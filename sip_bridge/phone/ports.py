@@ -1,4 +1,4 @@
-"""UDP ports for RTP: even ones of a range, bound at once, so that nobody else can take them in between."""
+"""UDP ports for RTP: pairs of a range, bound at once, so that nobody else can take them in between."""
 
 import random
 import socket
@@ -6,26 +6,45 @@ import socket
 from sip_bridge.errors import InvalidRangeError, NoPortsAvailableError
 from sip_bridge.phone.settings import PortRange
 
+SocketPair = tuple[socket.socket, socket.socket]
+
 
 class PortAllocator:
-    """Hands out bound sockets; closing one gives its port back."""
+    """Hands out bound sockets; closing them gives their ports back."""
 
     def __init__(self, ports: PortRange) -> None:
-        if not 1024 <= ports.low <= ports.high <= 65535 or ports.low + ports.low % 2 > ports.high:
-            raise InvalidRangeError(f"RTP ports {ports.low} to {ports.high}: expected 1024 to 65535, one of them even")
-        self._ports = range(ports.low + ports.low % 2, ports.high + 1, 2)
+        first = ports.low + ports.low % 2
+        if not 1024 <= ports.low <= ports.high <= 65535 or first + 1 > ports.high:
+            raise InvalidRangeError(
+                f"RTP ports {ports.low} to {ports.high}: expected 1024 to 65535, an even one and the next among them"
+            )
+        self._ports = range(first, ports.high, 2)
 
-    def bind(self, host: str) -> socket.socket:
-        """A non-blocking UDP socket on a free port, starting anywhere in the range (RFC 3550 §11: even ports)."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    def bind(self, host: str) -> SocketPair:
+        """Non-blocking UDP sockets for RTP, on an even port, and RTCP, on the next one (RFC 3550 §11).
+
+        The search starts anywhere in the range; NoPortsAvailableError when no pair is free.
+        """
         start = random.randrange(len(self._ports))  # noqa: S311  # spreads ports; nobody's secret
         for i in range(len(self._ports)):
-            sock = socket.socket(family, socket.SOCK_DGRAM)
-            sock.setblocking(False)  # noqa: FBT003  # the standard library's signature
+            port = self._ports[(start + i) % len(self._ports)]
             try:
-                sock.bind((host, self._ports[(start + i) % len(self._ports)]))
+                rtp = _bound(host, port)
             except OSError:
-                sock.close()
                 continue
-            return sock
+            try:
+                return rtp, _bound(host, port + 1)
+            except OSError:
+                rtp.close()
         raise NoPortsAvailableError(f"all RTP ports from {self._ports[0]} to {self._ports[-1]} are in use at {host}")
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)  # noqa: FBT003  # the standard library's signature
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,114 @@
+"""What a call sends, frame by frame: key presses before sound, silence when there is none."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from sip_bridge.errors import InvalidStateError
+from sip_bridge.media.codec import FRAME_BYTES, FRAME_MS, PCM_RATE
+from sip_bridge.media.dtmf import EventFrame, check_digits, event_frames
+from sip_bridge.media.negotiation import Stream
+from sip_bridge.media.rtp import RTPSender
+from sip_bridge.phone.audio import AudioSource
+
+FRAME_SAMPLES: Final = FRAME_BYTES // 2
+_MAX_SEQUENCES: Final = 64  # of keys that wait
+_SHORTEST_MS: Final = 40  # of a key press and of the gap after it
+_LONGEST_MS: Final = 5000
+
+
+class Outgoing:
+    """The sending half of a media session: packets go to ``send``.
+
+    ``on_finished`` is told when a source ends: whether its last sample was sent.
+    """
+
+    def __init__(
+        self, sender: RTPSender, *, send: Callable[[bytes], None], on_finished: Callable[[bool], None]
+    ) -> None:
+        self._sender = sender
+        self._send = send
+        self._on_finished = on_finished
+        self._source: AudioSource | None = None
+        self._pending = b""  # PCM that does not fill a packet yet
+        self._keys: list[Iterator[EventFrame]] = []
+        self._press_timestamp = 0
+        self.muted = False
+
+    def play(self, source: AudioSource) -> None:
+        """Send what ``source`` gives from the next frame on; stop what plays before calling this."""
+        self._source = source
+
+    def stop(self) -> None:
+        """Stop what plays, if anything does."""
+        if self._source is not None:
+            self._source = None
+            self._on_finished(False)  # noqa: FBT003  # a callback takes no keywords
+
+    def press(self, digits: str, *, duration_ms: int, gap_ms: int) -> None:
+        """Queue key presses; LocalProtocolError for what is none, InvalidStateError when too many wait."""
+        keys = check_digits(digits)
+        if len(self._keys) >= _MAX_SEQUENCES:
+            raise InvalidStateError("too many key presses wait already")
+        duration, gap = (min(max(ms, _SHORTEST_MS), _LONGEST_MS) * PCM_RATE // 1000 for ms in (duration_ms, gap_ms))
+        self._keys.append(event_frames(keys, duration=duration, gap=gap, frame=FRAME_SAMPLES))
+
+    def tick(self, stream: Stream, frames: int = 1) -> None:
+        """Send the next 20 ms; ``frames`` is how many of them went by, more than one after a stall."""
+        self._sender.advance((frames - 1) * FRAME_SAMPLES)
+        if not stream.sends:
+            self._pause()
+        elif not self._send_event(stream):
+            self._send_audio(stream)
+        self._sender.advance(FRAME_SAMPLES)
+
+    def _pause(self) -> None:
+        self._pending = b""
+        self._sender.pause()
+
+    def _send_audio(self, stream: Stream) -> None:
+        frame = self._source.read() if self._source is not None else None
+        is_over = self._source is not None and frame is None
+        if self.muted:
+            frame = None
+        if stream.ptime == FRAME_MS and not self._pending:
+            payload = stream.codec.silence * FRAME_SAMPLES if frame is None else stream.codec.encode(frame)
+            self._send(self._sender.audio(stream.payload_type, payload, timestamp=self._sender.timestamp))
+        else:
+            self._send_packed(stream, frame or bytes(FRAME_BYTES))
+        if is_over and not self._pending:
+            self._source = None
+            self._on_finished(True)  # noqa: FBT003  # a callback takes no keywords
+
+    def _send_packed(self, stream: Stream, frame: bytes) -> None:
+        """Packets of another length than a frame's."""
+        begin = self._sender.timestamp - len(self._pending) // 2
+        self._pending += frame
+        size = stream.ptime * PCM_RATE // 1000 * 2
+        while len(self._pending) >= size:
+            payload = stream.codec.encode(self._pending[:size])
+            self._pending = self._pending[size:]
+            self._send(self._sender.audio(stream.payload_type, payload, timestamp=begin))
+            begin += size // 2
+
+    def _send_event(self, stream: Stream) -> bool:
+        """The next frame of a key press; False when none is being pressed: a gap is sound like any other."""
+        while self._keys:
+            frame = next(self._keys[0], None)
+            if frame is None:
+                del self._keys[0]
+                continue
+            if not frame.payloads or stream.events_payload_type is None:
+                return False
+            if frame.starts:
+                self._press_timestamp = self._sender.timestamp
+            self._pause()
+            marker = frame.starts
+            for payload in frame.payloads:
+                self._send(
+                    self._sender.packet(
+                        stream.events_payload_type, payload, timestamp=self._press_timestamp, marker=marker
+                    )
+                )
+                marker = False
+            return True
+        return False
