@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sip_bridge import config, yaml_file
-from sip_bridge.config import BridgeSettings, Config, EmbeddedMQTT, ExternalMQTT, load, redacted
+from sip_bridge import config
+from sip_bridge.config import BridgeSettings, Config, EmbeddedMQTT, ExternalMQTT, load, redacted, yaml_file
 from sip_bridge.errors import ConfigError
 from sip_bridge.phone.settings import (
     PRIVATE_NETWORKS,

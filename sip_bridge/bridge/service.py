@@ -145,8 +145,13 @@ class Bridge:
         text = contract.encode(response, time.time())
         if contract.verb_is_well_formed(verb):
             self._publish(answer_topic, text)
-        if message.response_topic is not None:
+        if message.response_topic is not None and self._may_answer_at(message.response_topic):
             self._publish(message.response_topic, text, correlation_data=message.correlation_data)
+
+    def _may_answer_at(self, topic: str) -> bool:
+        """A requester may name any topic for its answer, but none of the bridge's own, or answers would be requests."""
+        own = self.topics.parse(topic)
+        return own is None or own.kind == "response"
 
     def _publish(self, topic: str, payload: str, *, qos: int = 1, correlation_data: bytes | None = None) -> None:
         if self._session is not None:

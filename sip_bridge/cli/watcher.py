@@ -49,9 +49,9 @@ class Watcher:
         self._client = client
         self.messages: asyncio.Queue[Seen] = asyncio.Queue()
 
-    def publish(self, topic: str, payload: str) -> None:
+    def publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
         """Publish a request."""
-        self._client.publish(topic, payload, qos=1)
+        self._client.publish(topic, payload, qos=1, retain=retain)
 
 
 @asynccontextmanager

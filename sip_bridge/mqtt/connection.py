@@ -20,6 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 ProtocolVersion = Literal["auto", "5", "3.1.1"]
 
@@ -54,7 +55,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboundMessage:
-    """A message that the broker brought; ``retained``: it was published at some time before we subscribed."""
+    """A message that the broker brought; ``retained``: it was published to be kept, perhaps before we subscribed."""
 
     topic: str
     payload: bytes
@@ -137,8 +138,17 @@ class Connection:
         return self._ended.result() if self._ended.done() else None
 
     def subscribe(self, filters: tuple[str, ...]) -> None:
-        """Subscribe to ``filters`` with QoS 1."""
-        if self._client is not None and filters:
+        """Subscribe to ``filters`` with QoS 1.
+
+        On MQTT 5 "retain as published", so that what somebody publishes retained is known as such even while we are
+        connected; a 3.1.1 broker only tells it of what was there before us.
+        """
+        if self._client is None or not filters:
+            return
+        if self._version is MQTTProtocolVersion.MQTTv5:
+            options = SubscribeOptions(qos=1, retainAsPublished=True)
+            self._client.subscribe([(each, options) for each in filters])
+        else:
             self._client.subscribe([(each, 1) for each in filters])
 
     def send(self, message: Message) -> int:

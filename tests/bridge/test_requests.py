@@ -92,3 +92,11 @@ async def test_discovery_says_the_same_at_every_start(mqtt: Mqtt) -> None:
     assert [message.payload for message in found] == [
         '{"schema": 1, "bridge": "home", "name": "Home", "base_topic": "sip_bridge"}'
     ]
+
+
+async def test_a_retained_dial_is_dropped(mqtt: Mqtt, station: Phone) -> None:
+    mqtt.watcher.publish(TOPICS.of_account("door", "request", "dial"), ringing_uri(station), retain=True)
+    warned = await mqtt.until(lambda topic, _: topic == TOPICS.of_bridge("logging"))
+    assert "dropped a retained request" in warned.message
+    assert (await mqtt.request("hangup")).error is not None
+    assert station.phone.calls == {}

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import voluptuous as vol
 
+from sip_bridge.config.yaml_file import Value, shown
 from sip_bridge.phone.settings import Network, Secret
-from sip_bridge.yaml_file import Value, shown
 
 MAX_TEXT: Final = 256  # characters of one value
 

@@ -14,8 +14,9 @@ from typing import Any, Final, Literal, TypeVar
 
 import voluptuous as vol
 
-from sip_bridge import validators as valid
-from sip_bridge import yaml_file
+from sip_bridge.config import validators as valid
+from sip_bridge.config import yaml_file
+from sip_bridge.config.yaml_file import Document, KeyPath, Problem, Value, shown
 from sip_bridge.errors import ConfigError
 from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.session import ProtocolVersion
@@ -28,7 +29,6 @@ from sip_bridge.phone.settings import (
     Secret,
     SIPSettings,
 )
-from sip_bridge.yaml_file import Document, KeyPath, Problem, Value, shown
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
