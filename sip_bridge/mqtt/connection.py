@@ -137,16 +137,16 @@ class Connection:
             self.abort("it does not answer")
         return self._ended.result() if self._ended.done() else None
 
-    def subscribe(self, filters: tuple[str, ...]) -> None:
+    def subscribe(self, filters: tuple[str, ...], *, as_published: bool = False) -> None:
         """Subscribe to ``filters`` with QoS 1.
 
-        On MQTT 5 "retain as published", so that what somebody publishes retained is known as such even while we are
-        connected; a 3.1.1 broker only tells it of what was there before us.
+        ``as_published`` asks an MQTT 5 broker to leave the retain flag as it was sent, so that what is published to be
+        kept is known as such even while we are connected; a 3.1.1 broker only tells it of what was there before us.
         """
         if self._client is None or not filters:
             return
         if self._version is MQTTProtocolVersion.MQTTv5:
-            options = SubscribeOptions(qos=1, retainAsPublished=True)
+            options = SubscribeOptions(qos=1, retainAsPublished=as_published)
             self._client.subscribe([(each, options) for each in filters])
         else:
             self._client.subscribe([(each, 1) for each in filters])

@@ -194,7 +194,8 @@ class MQTTSession:
     def _begin(self, connection: Connection, version: MQTTProtocolVersion) -> None:
         self._say(logging.INFO, f"connected to the MQTT broker at {self._where} (MQTT {_VERSION_NAMES[version]})")
         self._connection = connection
-        connection.subscribe((*self._filters, HOME_ASSISTANT_STATUS))
+        connection.subscribe(self._filters, as_published=True)
+        connection.subscribe((HOME_ASSISTANT_STATUS,))
         self.republish()
         self._on_connect()
 
