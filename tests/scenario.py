@@ -247,7 +247,7 @@ class RawPeer:
             f"To: <sip:door@{to.address[0]}>" + (f";tag={to_tag}" if to_tag else ""),
             f"Call-ID: {call_id}",
             f"CSeq: {seq} {cseq_method or method}",
-            f"Contact: {contact or f'<sip:raw@{host}:{port}>'}",
+            *([] if contact == "" else [f"Contact: {contact or f'<sip:raw@{host}:{port}>'}"]),
             *(["Content-Type: application/sdp"] if content else []),
             *headers,
             f"Content-Length: {len(content)}",

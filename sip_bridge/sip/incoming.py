@@ -34,7 +34,7 @@ class IncomingCall(Session):
         self._contact_user = contact_user
         self._hangup_wanted = False
         self._ring_alarm = core.alarm(self._ring_again)
-        self._rung: tuple[SIPStatus, bytes] | None = None
+        self._rung = (SIPStatus.RINGING, b"")
 
     def start(self) -> None:
         """Make the dialog and tell of the call."""
@@ -66,18 +66,15 @@ class IncomingCall(Session):
     def ring(self, status: SIPStatus, now: float, content: bytes = b"") -> None:
         """Send a provisional response: 180 Ringing, or 183 with early media."""
         self._require_pending()
-        headers = self._dialog_headers() if content else self._dialog_headers()[:-1]
-        self._transaction.respond(status, now, headers=headers, content=content)
         self._rung = (status, content)
-        self._ring_alarm.set(now + RING_REFRESH)
+        self._ring_again(now)
         self._signal("local", "INVITE", status, status.phrase)
 
     def _ring_again(self, now: float) -> None:
-        if self._rung is not None and self._transaction.is_pending:
-            status, content = self._rung
-            headers = self._dialog_headers() if content else self._dialog_headers()[:-1]
-            self._transaction.respond(status, now, headers=headers, content=content)
-            self._ring_alarm.set(now + RING_REFRESH)
+        status, content = self._rung
+        headers = self._dialog_headers() if content else self._dialog_headers()[:-1]
+        self._transaction.respond(status, now, headers=headers, content=content)
+        self._ring_alarm.set(now + RING_REFRESH)
 
     def answer(self, content: bytes, now: float) -> None:
         """Send 200 OK with our answer (or our offer, when the INVITE had none)."""
@@ -111,8 +108,6 @@ class IncomingCall(Session):
 
     def hangup(self, now: float) -> None:
         """BYE; before the ACK it has to wait for it (§15). A ringing call is declined."""
-        if self.is_over:
-            return
         if self._transaction.is_pending:
             self.reject(SIPStatus.DECLINE, now)
         elif self.is_confirmed:
@@ -142,7 +137,7 @@ class IncomingCall(Session):
         return self._transaction.is_pending or super()._is_negotiating
 
     def _require_pending(self) -> None:
-        if self.is_over or not self._transaction.is_pending:
+        if not self._transaction.is_pending:
             raise InvalidStateError(f"call {self.id} is not ringing")
 
     def _dialog_headers(self) -> list[tuple[str, str]]:

@@ -151,8 +151,6 @@ class OutgoingCall(Session):
 
     def hangup(self, now: float) -> None:
         """BYE, or CANCEL before the answer."""
-        if self.is_over:
-            return
         if self.is_confirmed:
             self._hang_up(now)
             return

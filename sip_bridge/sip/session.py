@@ -187,8 +187,7 @@ class Session(ABC):
     def send_request(self, method: str, user: "SessionRequestUser", content: bytes = b"") -> ClientRequest:
         """A request of ours within the dialog (§12.2.1)."""
         dialog = self.dialog
-        if dialog is None:
-            raise InvalidStateError(f"call {self.id} has no dialog yet")
+        assert dialog is not None  # noqa: S101  # nobody sends before the dialog
         uri, routes, hop = dialog.routing()
 
         def headers(_flow: Flow) -> HeaderList:

@@ -331,3 +331,30 @@ def test_a_stray_response_is_counted(wire: Wire, bob: Party, raw: RawPeer) -> No
     raw.respond(invite, 200)
     wire.run(0.1)
     assert bob.endpoint.counters == {"stray_responses": 1}
+
+
+def test_a_re_invite_without_contact_leaves_the_target(wire: Wire, bob: Party, raw: RawPeer, tag: str) -> None:
+    raw.request(bob, "INVITE", to_tag=tag, seq=2, content=HOLD, contact="")
+    wire.run(0.1)
+    assert list(bob.events) == [OfferReceived(call="raw-call", offer=HOLD)]
+    bob.do(bob.endpoint.hangup, "raw-call")
+    assert wire.sent[-1].message.uri == "sip:raw@192.0.2.66:5060"
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        ("Reason: Q.850;cause=16;text=x, SIP;cause=200", 16),
+        ("Reason: SIP;cause=600\r\nReason: q.850 ;cause=17", 17),
+        ("Reason: Q.850", None),
+        ("Reason: Q.850;cause=many", None),
+        ("Reason: Q.850;cause=1234", None),
+        ("Reason: Q.850;;", None),
+    ],
+)
+def test_the_reason_of_a_bye_is_told(
+    wire: Wire, bob: Party, raw: RawPeer, tag: str, reason: tuple[str, int | None]
+) -> None:
+    raw.request(bob, "BYE", to_tag=tag, seq=2, headers=[reason[0]])
+    wire.run(0.1)
+    assert bob.events[-1] == CallEnded(call="raw-call", cause=EndCause.HANGUP_REMOTE, q850=reason[1])

@@ -213,3 +213,10 @@ def test_an_endpoint_has_only_so_many_calls(
     raw.request(bob, "INVITE", call_id="c9", content=OFFER)
     wire.run(0.1)
     assert bob.endpoint.calls == 3
+
+
+@pytest.mark.parametrize("uri", ["sip:%00@192.0.2.2", "sip:do%0D%0Aor@192.0.2.2", "sip:%FF@192.0.2.2"])
+def test_control_characters_in_the_user_part_get_400(wire: Wire, raw: RawPeer, bob: Party, uri: str) -> None:
+    raw.request(bob, "INVITE", uri=uri, content=OFFER)
+    wire.run(0.1)
+    assert raw.words == ["400"]

@@ -389,3 +389,14 @@ def test_after_a_refusal_it_can_be_started_again(wire: Wire, carol: Party) -> No
 def test_a_direct_line_has_no_registrar(alice: Party) -> None:
     with pytest.raises(InvalidStateError, match="line alice has no registrar"):
         alice.endpoint.register("alice", 0)
+
+
+def test_stopping_before_the_registrar_is_resolved_sends_nothing_of_the_first_request(wire: Wire, carol: Party) -> None:
+    registrar = Registrar(wire, [(200, [])])
+    carol.resolves = False
+    carol.do(carol.endpoint.register, "620")
+    carol.do(carol.endpoint.unregister, "620")
+    carol.resolve_now()
+    wire.run(1)
+    assert registrar.expires == ["0"]
+    assert states(carol) == [RegistrationState.REGISTERING, RegistrationState.UNREGISTERED]

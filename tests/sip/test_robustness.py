@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sip_bridge.errors import InvalidStateError
 from sip_bridge.sip.events import CallEnded
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.headers import MAX_HEAD
@@ -259,3 +260,19 @@ def test_the_schedule_lets_go_of_what_no_longer_waits(wire: Wire, raw: RawPeer) 
     assert bob.endpoint.transactions < 200
     wire.run(200)
     assert (bob.endpoint.transactions, bob.endpoint.next_deadline) == (0, None)
+
+
+def test_a_call_whose_transaction_made_room_rings_no_more_and_can_not_be_answered(
+    monkeypatch: pytest.MonkeyPatch, wire: Wire, raw: RawPeer
+) -> None:
+    monkeypatch.setattr(layer, "MAX_TRANSACTIONS", 1)
+    bob = Party(wire, "192.0.2.2")
+    bob.add_direct_line("door")
+    raw.request(bob, "INVITE", call_id="first", content=OFFER)
+    wire.run(0.1)
+    bob.do(bob.endpoint.ring, "first", SIPStatus.RINGING)
+    raw.request(bob, "INVITE", call_id="second", content=OFFER)
+    wire.run(70)
+    assert raw.words == ["180", "100"]
+    with pytest.raises(InvalidStateError):
+        bob.endpoint.answer("first", ANSWER, wire.now)

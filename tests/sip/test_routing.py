@@ -2,6 +2,7 @@
 
 import pytest
 
+from sip_bridge.errors import LocalProtocolError
 from sip_bridge.sip.events import CallAnswered, CallEnded, EndCause
 from sip_bridge.sip.flow import Flow, Hop
 from sip_bridge.sip.uri import SIPURI
@@ -231,3 +232,11 @@ def test_over_tcp_contact_and_via_say_so_and_nothing_is_retransmitted(wire: Wire
 
 
 PBX_ADDRESS = (PBX.host, 5060)
+
+
+@pytest.mark.parametrize("target", ["", " ", "bob@example.com", "<200>", "20:0", 'a"b'])
+def test_what_is_no_number_can_not_be_dialled(wire: Wire, target: str) -> None:
+    carol = Party(wire, "192.0.2.3")
+    carol.add_registered_line("620")
+    with pytest.raises(LocalProtocolError):
+        carol.endpoint.invite("620", target, OFFER, wire.now)

@@ -49,3 +49,11 @@ def test_a_failed_transport_terminates() -> None:
     machine = Bench().client()
     machine.terminate()
     assert (machine.state, machine.deadline) == (State.TERMINATED, float("inf"))
+
+
+def test_a_tick_before_its_time_does_nothing() -> None:
+    bench = Bench()
+    machine = bench.client()
+    sent = list(bench.sent)
+    assert not machine.tick(0.1)
+    assert bench.sent == sent

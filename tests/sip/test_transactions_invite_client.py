@@ -106,3 +106,11 @@ def test_a_failed_transport_terminates() -> None:
     machine = Bench().invite_client()
     machine.terminate()
     assert (machine.state, machine.deadline) == (State.TERMINATED, float("inf"))
+
+
+def test_a_tick_before_its_time_does_nothing() -> None:
+    bench = Bench()
+    machine = bench.invite_client()
+    sent = list(bench.sent)
+    assert not machine.tick(0.1)
+    assert bench.sent == sent

@@ -124,3 +124,11 @@ def test_a_terminated_machine_is_silent() -> None:
     machine.receive_invite()
     bench.run(machine)
     assert (machine.state, bench.sent) == (State.TERMINATED, [])
+
+
+def test_a_tick_before_its_time_does_nothing() -> None:
+    bench = Bench()
+    machine = bench.invite_server()
+    sent = list(bench.sent)
+    assert not machine.tick(0.1)
+    assert bench.sent == sent

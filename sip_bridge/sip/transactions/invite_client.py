@@ -77,7 +77,7 @@ class InviteClient(Machine):
                 if not status.is_provisional and not status.is_success:
                     self.send(self._ack)
                 return False
-            case State.TERMINATED:
+            case _:  # Terminated
                 return False
 
     def tick(self, now: float) -> bool:

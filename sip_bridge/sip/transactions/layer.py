@@ -72,9 +72,9 @@ class ClientTransaction:
 
     def give_up_at(self, deadline: float) -> None:
         """See `InviteClient.give_up_at`."""
-        if isinstance(self.machine, InviteClient):
-            self.machine.give_up_at(deadline)
-            self._layer.settle(self)
+        assert isinstance(self.machine, InviteClient)  # noqa: S101  # nothing else can be cancelled
+        self.machine.give_up_at(deadline)
+        self._layer.settle(self)
 
     def stop(self) -> None:
         """End without telling the user."""
@@ -286,8 +286,6 @@ class TransactionLayer:
 
     def is_merged(self, request: SIPMessage) -> bool:
         """Whether a request without To tag came by two ways (RFC 3261 §8.2.2.2)."""
-        if request.to.tag is not None:
-            return False
         known = self._initial.get(_merge_key(request))
         return known is not None and known != server_key(request, request.method or "")
 
