@@ -1,0 +1,23 @@
+"""What happens when a peer is not installed: its tests skip and say so; in CI they fail."""
+
+import os
+import shutil
+from typing import NoReturn
+
+import pytest
+
+
+def peer_is_missing(reason: str) -> NoReturn:
+    """Skips the test, or with `CI=true` fails it."""
+    message = f"{reason} (script/peers installs it)"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message, pytrace=False)
+    pytest.skip(message)
+
+
+def command(name: str) -> str:
+    """The path of an installed command."""
+    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    if path is None:
+        peer_is_missing(f"no {name} on this machine")
+    return path

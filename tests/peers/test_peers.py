@@ -1,0 +1,74 @@
+"""The peers work by themselves, before anything of ours is measured against them."""
+
+import pytest
+from paho.mqtt.enums import MQTTProtocolVersion
+
+from tests.peers.mosquitto import Mosquitto
+from tests.peers.mqtt import MqttRecorder, Recorded
+from tests.peers.sipp import Sipp
+
+
+@pytest.mark.parametrize("version", [MQTTProtocolVersion.MQTTv311, MQTTProtocolVersion.MQTTv5])
+async def test_mosquitto_brings_messages_in_order_with_what_it_retained_first(
+    mosquitto: Mosquitto, recorder: MqttRecorder, version: MQTTProtocolVersion
+) -> None:
+    await recorder.publish("home/state", {"state": "online"}, retain=True)
+    async with MqttRecorder(mosquitto.port, "home/#", version=version) as late:
+        await late.wait_for_topic("home/state")
+        await recorder.publish("home/text", "no JSON", qos=0)
+        await recorder.publish("home/number", 7)
+        await late.settled()
+        assert late.messages == [
+            Recorded(topic="home/state", payload={"state": "online"}, retain=True, qos=1),
+            Recorded(topic="home/text", payload="no JSON", qos=0),
+            Recorded(topic="home/number", payload=7),
+        ]
+
+
+async def test_mosquitto_forgets_everything_over_a_restart(mosquitto: Mosquitto, recorder: MqttRecorder) -> None:
+    await recorder.publish("home/state", "online", retain=True)
+    mosquitto.restart()
+    async with MqttRecorder(mosquitto.port) as late:
+        await late.settled()
+        assert late.messages == []
+
+
+async def test_the_recorder_tells_the_events_of_an_account(recorder: MqttRecorder) -> None:
+    await recorder.publish("sip_bridge/home/account/door/event/INVITE", {"event": "INVITE"})
+    await recorder.publish("sip_bridge/home/account/pbx/event/BYE", {"event": "BYE"})
+    await recorder.publish("sip_bridge/home/account/door/event/RINGING", {"event": "RINGING"})
+    assert await recorder.event_names("door") == ["INVITE", "RINGING"]
+
+
+async def test_sipp_calls_sipp_and_hangs_up(sipp: Sipp) -> None:
+    called = await sipp.listen("uas_answer", calls=2)
+    caller = await sipp.call("uac_invite_bye", called.address, user="door", calls=2, options=("-d", "50"))
+    result = await caller.succeeded()
+    assert (result.exit_code, result.successful_calls, result.failed_calls, result.errors) == (0, 2, 0, "")
+    assert "INVITE sip:door@" in result.messages
+    assert (await called.succeeded()).successful_calls == 2
+
+
+async def test_sipp_gives_up_while_it_rings(sipp: Sipp) -> None:
+    called = await sipp.listen("uas_canceled")
+    await (await sipp.call("uac_cancel", called.address)).succeeded()
+    await called.succeeded()
+
+
+async def test_sipp_waits_for_the_other_side_to_hang_up(sipp: Sipp) -> None:
+    called = await sipp.listen("uas_hang_up")
+    await (await sipp.call("uac_wait_bye", called.address)).succeeded()
+    await called.succeeded()
+
+
+async def test_sipp_is_busy(sipp: Sipp) -> None:
+    called = await sipp.listen("uas_busy")
+    await (await sipp.call("uac_busy", called.address)).succeeded()
+    await called.succeeded()
+
+
+async def test_a_scenario_that_does_not_fit_ends_with_an_error(sipp: Sipp) -> None:
+    called = await sipp.listen("uas_busy")
+    result = await (await sipp.call("uac_invite_bye", called.address)).finished()
+    assert (result.exit_code, result.failed_calls) == (1, 1)
+    assert "486" in result.errors
