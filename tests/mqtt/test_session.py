@@ -551,6 +551,7 @@ async def test_requests_made_while_we_were_away_are_not_done_later(
 ) -> None:
     async with recorder.session(relay.port) as session:
         await recorder.connected()
+        session.retain("t/state", "online")  # its acknowledgement comes after that of the subscriptions
         await relay.cut()
         await eventually(lambda: not session.connected)
         await broker.publish("t/request/dial", "old")
