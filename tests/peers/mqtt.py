@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from tests.peers.ports import LOOPBACK
 from tests.peers.process import PeerError
@@ -45,22 +47,15 @@ class MqttRecorder:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._connected: asyncio.Future[str] = self._loop.create_future()
         self._subscribed: asyncio.Future[None] = self._loop.create_future()
         self._client = Client(CallbackAPIVersion.VERSION2, client_id=self._name, protocol=self._version)
-        self._client.on_connect = lambda _c, _u, _f, reason, _p: self._in_loop(
-            self._resolve, self._connected, str(reason)
-        )
-        self._client.on_subscribe = lambda _c, _u, _m, _r, _p: self._in_loop(self._resolve, self._subscribed, None)
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = lambda _c, _u, _m, _r, _p: self._in_loop(_resolve, self._subscribed, None)
         self._client.on_publish = lambda _c, _u, mid, _r, _p: self._in_loop(self._published, mid)
         self._client.on_message = lambda _c, _u, message: self._in_loop(self._record, message)
         await asyncio.to_thread(self._client.connect, *self._address)
         self._client.loop_start()
         async with asyncio.timeout(5):
-            answer = await self._connected
-            if answer != "Success":
-                raise PeerError(f"the MQTT broker refused: {answer}")
-            self._client.subscribe([(topic, 1) for topic in (*self._topics, f"{self._name}/#")])
             await self._subscribed
         return self
 
@@ -118,20 +113,23 @@ class MqttRecorder:
             await self._answers.setdefault(sent.mid, self._loop.create_future())
         del self._answers[sent.mid]
 
-    def _in_loop(self, callback: Callable[..., None], *args: Any) -> None:
+    def _in_loop(self, callback: Callable[..., None], *args: object) -> None:
         self._loop.call_soon_threadsafe(callback, *args)
 
-    @staticmethod
-    def _resolve(future: asyncio.Future[Any], value: object) -> None:
-        if not future.done():  # paho connects again by itself
-            future.set_result(value)
+    def _on_connect(
+        self, client: Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
+    ) -> None:  # on the first connection and on each after a broker's restart
+        if reason.is_failure:
+            self._in_loop(_fail, self._subscribed, PeerError(f"the MQTT broker refused: {reason}"))
+        else:
+            client.subscribe([(topic, 1) for topic in (*self._topics, f"{self._name}/#")])
 
     def _published(self, mid: int) -> None:
-        self._resolve(self._answers.setdefault(mid, self._loop.create_future()), None)
+        _resolve(self._answers.setdefault(mid, self._loop.create_future()), None)
 
     def _record(self, message: MQTTMessage) -> None:
         if message.topic in self._barriers:
-            self._resolve(self._barriers[message.topic], None)
+            _resolve(self._barriers[message.topic], None)
         elif not message.topic.startswith(f"{self._name}/"):
             payload = _decoded(message.payload)
             self.messages.append(Recorded(topic=message.topic, payload=payload, retain=message.retain, qos=message.qos))
@@ -142,7 +140,17 @@ class MqttRecorder:
         return "\n".join(f"{message.topic} {message.payload}" for message in self.messages[since:]) or "(none)"
 
 
-def _decoded(payload: bytes) -> Any:
+def _resolve(future: asyncio.Future[Any], value: object) -> None:
+    if not future.done():  # paho connects again by itself
+        future.set_result(value)
+
+
+def _fail(future: asyncio.Future[Any], error: PeerError) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _decoded(payload: bytes | bytearray) -> Any:
     try:
         return json.loads(payload)
     except ValueError:

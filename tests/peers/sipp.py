@@ -130,9 +130,9 @@ class Sipp:
             *(["-sf", own] if own.exists() else ["-sn", scenario]),
             *["-i", LOOPBACK, "-p", str(port), "-mi", LOOPBACK, "-mp", str(free_udp_port())],
             *["-m", str(calls), "-nostdin", "-recv_timeout", "30000"],
-            *["-trace_msg", "-message_file", folder / "messages.log", "-message_overwrite", "true"],
-            *["-trace_err", "-error_file", folder / "errors.log"],
-            *["-trace_stat", "-stf", folder / "statistics.csv", "-fd", "1"],
+            *["-trace_msg", "-message_file", f"{folder}/messages.log", "-message_overwrite", "true"],
+            *["-trace_err", "-error_file", f"{folder}/errors.log"],
+            *["-trace_stat", "-stf", f"{folder}/statistics.csv", "-fd", "1"],
             *words,
             environment={"TERM": "dumb"},
         )
