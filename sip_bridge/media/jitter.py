@@ -44,8 +44,11 @@ class JitterBuffer:
             self.late += 1
             self._late_run += 1
             return
-        if not -MAX_DELAY <= early <= MAX_DELAY:
+        if not -MAX_DELAY <= early <= 2 * MAX_DELAY:
             at, early = self._start(timestamp), START_DELAY
+        elif early > MAX_DELAY:  # a burst after a stall: what waited longest is left out
+            self._at = at = at + early - MAX_DELAY
+            early = MAX_DELAY
         self._late_run = 0
         self._judged += 1
         self._least_early = min(self._least_early, early)

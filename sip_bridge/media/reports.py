@@ -1,5 +1,7 @@
 """What one stream's two ends tell each other over RTCP: our reports, and the round trip that theirs reveal."""
 
+from typing import assert_never
+
 from sip_bridge.media.rtcp import (
     Goodbye,
     ReceiverReport,
@@ -49,6 +51,8 @@ class Reports:
                     self.peer_left = True
                 case SourceDescription():
                     pass
+                case _:
+                    assert_never(packet)
         return bool(packets)
 
     def _measure(self, blocks: tuple[ReportBlock, ...], ntp: int) -> None:

@@ -2,7 +2,7 @@
 
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 MAX_PACKETS: Final = 16  # of one compound that are looked at
 _SR: Final = 200
@@ -166,6 +166,8 @@ def _format(packet: RTCPPacket) -> bytes:
             return _framed(_SDES, 1, chunk + bytes(4 - len(chunk) % 4))
         case Goodbye():
             return _framed(_BYE, len(packet.ssrcs), struct.pack(f"!{len(packet.ssrcs)}I", *packet.ssrcs))
+        case _:
+            assert_never(packet)
 
 
 def _format_blocks(blocks: tuple[ReportBlock, ...]) -> bytes:

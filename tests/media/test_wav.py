@@ -1,0 +1,128 @@
+"""WAV files of every kind that a telephone meets, and those that are none."""
+
+import struct
+from array import array
+from math import pi, sin, sqrt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sip_bridge.errors import MediaError
+from sip_bridge.media.g711 import encode_alaw, encode_ulaw
+from sip_bridge.media.pcm import pcm_of, samples_of
+from sip_bridge.media.wav import MAX_SECONDS, decode_wav, resampled
+
+RAMP = pcm_of(array("h", range(-8000, 8000, 100)))
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+
+
+def form(tag: int = 1, channels: int = 1, rate: int = 8000, bits: int = 16) -> bytes:
+    size = channels * bits // 8
+    return chunk(b"fmt ", struct.pack("<HHIIHH", tag, channels, rate, rate * size, size, bits))
+
+
+def wav(*chunks: bytes) -> bytes:
+    body = b"WAVE" + b"".join(chunks)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def tone(frequency: float, rate: int, samples: int) -> "array[int]":
+    return array("h", [round(10000 * sin(2 * pi * frequency * i / rate)) for i in range(samples)])
+
+
+def rms(samples: list[float]) -> float:
+    return sqrt(sum(x * x for x in samples) / len(samples))
+
+
+def test_linear_samples_at_8_khz_are_taken_as_they_are() -> None:
+    assert decode_wav(wav(form(), chunk(b"data", RAMP))) == RAMP
+
+
+def test_eight_bit_samples_are_unsigned() -> None:
+    assert decode_wav(wav(form(bits=8), chunk(b"data", bytes((0, 128, 255))))) == pcm_of(array("h", [-32768, 0, 32512]))
+
+
+def test_g711_is_decoded() -> None:
+    for tag, encode in ((6, encode_alaw), (7, encode_ulaw)):
+        heard = samples_of(decode_wav(wav(form(tag, bits=8), chunk(b"data", encode(RAMP)))))
+        assert max(abs(a - b) for a, b in zip(heard, samples_of(RAMP), strict=True)) <= 256
+
+
+def test_channels_are_mixed_to_their_mean() -> None:
+    stereo = pcm_of(array("h", [100, 300, -100, -300, 7]))  # half a frame at the end
+    assert decode_wav(wav(form(channels=2), chunk(b"data", stereo))) == pcm_of(array("h", [200, -200]))
+
+
+def test_other_chunks_are_passed_over_and_the_first_of_a_name_counts() -> None:
+    data = wav(chunk(b"LIST", b"odd"), form(), chunk(b"fact", b"1234"), chunk(b"data", RAMP), chunk(b"data", b"xx"))
+    assert decode_wav(data) == RAMP
+
+
+def test_a_stream_that_does_not_know_its_length_is_taken_to_its_end() -> None:
+    assert decode_wav(wav(form(), b"data\xff\xff\xff\xff" + RAMP)) == RAMP
+
+
+def test_the_real_format_of_an_extensible_file_stands_further_on() -> None:
+    plain = form(0xFFFE)[8:]
+    extended = chunk(b"fmt ", plain + struct.pack("<HHI", 22, 16, 4) + struct.pack("<H", 1) + bytes(14))
+    assert decode_wav(wav(extended, chunk(b"data", RAMP))) == RAMP
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "not a WAV file"),
+        (b"ID3\x04 this is an MP3", "not a WAV file"),
+        (b"RIFF\0\0\0\0AVI LIST", "not a WAV file"),
+        (wav(chunk(b"data", RAMP)), "without format or sound"),
+        (wav(chunk(b"fmt ", b"short"), chunk(b"data", RAMP)), "without format or sound"),
+        (wav(form()), "without format or sound"),
+        (wav(form(channels=0), chunk(b"data", RAMP)), "with 0 channels at 8000 Hz"),
+        (wav(form(channels=9), chunk(b"data", RAMP)), "with 9 channels at 8000 Hz"),
+        (wav(form(rate=0), chunk(b"data", RAMP)), "with 1 channels at 0 Hz"),
+        (wav(form(3, bits=32), chunk(b"data", RAMP)), "of format 3 with 32 bits"),
+        (wav(form(0xFFFE), chunk(b"data", RAMP)), "of format 65534 with 16 bits"),
+        (wav(form(rate=1000), chunk(b"data", bytes(2000 * MAX_SECONDS + 2))), "longer than 10 minutes"),
+        (wav(*[chunk(b"junk", b"")] * 1000, form(), chunk(b"data", RAMP)), "without format or sound"),
+    ],
+)
+def test_what_can_not_be_played_says_why(data: bytes, reason: str) -> None:
+    with pytest.raises(MediaError, match=reason):
+        decode_wav(data)
+
+
+@given(st.binary(max_size=80))
+def test_no_bytes_raise_anything_else(data: bytes) -> None:
+    with pytest.raises(MediaError):
+        decode_wav(wav(data))
+
+
+def test_no_sound_stays_no_sound() -> None:
+    assert decode_wav(wav(form(rate=44100), chunk(b"data", b""))) == b""
+
+
+@pytest.mark.parametrize("rate", [6000, 11025, 16000, 22050, 32000, 44100, 48000])
+def test_a_tone_of_any_rate_keeps_its_pitch_time_and_loudness(rate: int) -> None:
+    heard = resampled(tone(440, rate, rate), rate)
+    expected = tone(440, 8000, len(heard))
+    errors = [a - b for a, b in zip(heard, expected, strict=True)][50:-50]
+    assert len(heard) == 8000
+    assert rms(errors) < 10000 / 1000  # 57 dB below the tone
+
+
+def test_what_is_above_the_telephones_band_does_not_fold_back() -> None:
+    assert rms(list(resampled(tone(6000, 48000, 24000), 48000))[50:-50]) < 10000 / 500
+
+
+def test_a_tone_at_full_scale_is_clipped_not_wrapped() -> None:
+    square = array("h", ([32767] * 20 + [-32768] * 20) * 50)
+    heard = resampled(square, 16000)
+    assert (max(heard), min(heard)) == (32767, -32768)
+
+
+def test_a_single_sample_becomes_one() -> None:
+    assert len(resampled(array("h", [500]), 44100)) == 1
