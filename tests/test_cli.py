@@ -1,0 +1,125 @@
+"""The command as a person uses it: another process, its output, its exit code."""
+
+import asyncio
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+TIMEOUT = 20.0
+
+
+@asynccontextmanager
+async def sip_bridge(*arguments: str) -> AsyncIterator[Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-W", "error", "-m", "sip_bridge", *arguments, stdout=PIPE, stderr=PIPE
+    )
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def outcome(*arguments: str) -> tuple[int | None, str, str]:
+    async with sip_bridge(*arguments) as process:
+        output, errors = await process.communicate()
+        return process.returncode, output.decode(), errors.decode()
+
+
+async def line_with(process: Process, text: str) -> str:
+    assert process.stdout is not None
+    async for line in process.stdout:
+        if text in line.decode():
+            return line.decode()
+    raise AssertionError(f"{text!r} was not printed")
+
+
+def free_port(kind: socket.SocketKind) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        f"mqtt: {{broker: embedded, port: {free_port(socket.SOCK_STREAM)}}}\n"
+        f"sip: {{bind: 127.0.0.1, port: {free_port(socket.SOCK_DGRAM)}}}\n"
+        "accounts:\n  - {id: door, kind: direct}\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+async def test_a_wrong_configuration_is_one_line_and_exit_code_2(command: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("accounts:\n  - id: door\n    kind: directt\n")
+    code, output, errors = await outcome(command, "-c", str(path))
+    assert (code, output) == (2, "")
+    assert errors.startswith(f"{path}:3: accounts[0].kind: expected")
+    assert errors.count("\n") == 1
+
+
+async def test_a_configuration_that_is_not_there_is_exit_code_2(tmp_path: Path) -> None:
+    code, _, errors = await outcome("check", "-c", str(tmp_path / "none.yaml"))
+    assert code == 2
+    assert "none.yaml" in errors
+    assert errors.count("\n") == 1
+
+
+async def test_a_right_configuration_is_said_to_be_right(config_file: Path) -> None:
+    code, output, errors = await outcome("check", "-c", str(config_file))
+    assert (code, errors) == (0, "")
+    assert output == f"{config_file} is right: bridge home, accounts door\n"
+
+
+async def test_a_port_in_use_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        path = tmp_path / "config.yaml"
+        path.write_text(
+            f"mqtt: {{broker: embedded, port: {free_port(socket.SOCK_STREAM)}}}\n"
+            f"sip: {{bind: 127.0.0.1, port: {taken.getsockname()[1]}}}\n"
+            "accounts:\n  - {id: door, kind: direct}\n"
+        )
+        code, _, errors = await outcome("run", "-c", str(path))
+    assert code == 1
+    assert errors.splitlines()[-1].startswith("sip-bridge: UDP 127.0.0.1:")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_it_says_where_it_listens_and_stops_cleanly(config_file: Path, number: signal.Signals) -> None:
+    async with sip_bridge("run", "-c", str(config_file)) as process:
+        assert "call sip:door@127.0.0.1:" in await line_with(process, "Line")
+        await line_with(process, "mosquitto_sub")
+        process.send_signal(number)
+        output, errors = await process.communicate()
+        assert process.returncode == 0
+        assert output.decode().endswith("Stopped.\n")
+        assert "ERROR" not in errors.decode()
+
+
+async def test_the_door_station_rings_the_bridge_and_is_cancelled_when_nobody_answers(config_file: Path) -> None:
+    async with sip_bridge("run", "-c", str(config_file)) as process:
+        uri = (await line_with(process, "Line")).split("call ")[1].strip()
+        code, output, _ = await outcome("ring", uri, "--seconds", "1")
+    assert code == 1
+    assert output.splitlines() == [f"Calling {uri} from Front door.", "It rings.", "The call is over: canceled."]
+
+
+async def test_the_demo_shows_a_whole_call() -> None:
+    code, output, errors = await outcome("demo", "--once")
+    assert (code, errors) == (0, "")
+    for word in ("event/INVITE", "event/RINGING", "event/OK", "event/ACK", "event/BYE", "event/CALL_ENDED"):
+        assert word in output
+    assert "Answered (PCMU)." in output
