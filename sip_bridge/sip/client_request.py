@@ -52,6 +52,8 @@ class ClientRequest:
         self._auth_rounds = 0
         self._answered: set[ChallengeKey] = set()
         self._headers: HeaderList = []
+        self.credentials: HeaderList = []
+        self.has_progressed = False  # the current attempt had a provisional response
         self._abandoned = False
         self.credentials_refused = False  # by the registrar or proxy, for good
         self.plan = plan
@@ -91,8 +93,10 @@ class ClientRequest:
         self.seq = plan.next_seq()
         self.branch = COOKIE + self._core.chance.token()
         self._headers = plan.headers(self.flow)
-        credentials = plan.authenticator.headers(plan.method, plan.uri, plan.content) if plan.authenticator else []
-        data = self._build(plan.method, [*self._headers, *credentials], plan.content)
+        if plan.authenticator is not None:
+            self.credentials = plan.authenticator.headers(plan.method, plan.uri, plan.content)
+        self.has_progressed = False
+        data = self._build(plan.method, [*self._headers, *self.credentials], plan.content)
         self.transaction = self._core.layer.start(
             data,
             method=plan.method,
@@ -142,6 +146,7 @@ class ClientRequest:
     def receive(self, response: SIPMessage, flow: Flow, now: float) -> None:
         """See `ClientUser`."""
         status = SIPStatus(response.status)
+        self.has_progressed |= status.is_provisional
         if status in (SIPStatus.UNAUTHORIZED, SIPStatus.PROXY_AUTHENTICATION_REQUIRED):
             if self._may_answer(response, flow):
                 self._auth_rounds += 1

@@ -11,6 +11,7 @@ from sip_bridge.errors import LocalProtocolError, RemoteProtocolError
 from sip_bridge.sip.uri import SIPURI, Params, format_host_port, parse_host_port
 
 _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
+_BARE_VALUE = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\[\]:]+")  # a token or a host
 _SPACE = re.compile(r"[\x00-\x20\x7f]")
 _NOT_IN_URI = re.compile(r'[\x00-\x20<>"\x7f]')
 _SPECIAL: Final = {",": re.compile('[,"<]'), ";": re.compile('[;"<]')}
@@ -35,7 +36,7 @@ def is_uri_text(text: str) -> bool:
 
 def check_value(text: str, what: str) -> str:
     """A header value from this side: CR, LF and NUL would forge headers, so they are refused."""
-    if any(c in text for c in "\r\n\0"):
+    if "\r" in text or "\n" in text or "\0" in text:
         raise LocalProtocolError(f"{what} may not contain CR, LF or NUL")
     return text
 
@@ -115,13 +116,15 @@ def format_params(params: Params) -> str:
 
 
 def _param_value(value: str) -> str:
-    bare = value and all(is_token(part) or not part for part in re.split(r"[\[\]:]", value))
-    return value if bare else quoted(value)
+    return value if _BARE_VALUE.fullmatch(value) else quoted(value)
 
 
 def get_param(params: Params, name: str) -> str | None:
     """A parameter's value, "" when it has none, None when it is absent."""
-    return next((value or "" for key, value in params if key.lower() == name), None)
+    for key, value in params:
+        if key == name or key.lower() == name:
+            return value or ""
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

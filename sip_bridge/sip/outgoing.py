@@ -51,7 +51,6 @@ class OutgoingCall(Session):
         self._local = NameAddr(uri="")
         self._seq = 0
         self._acks: dict[str, _Acknowledgement] = {}
-        self._progressed = False
         self._cancel_sent = False
         plan = Plan(
             method="INVITE",
@@ -112,7 +111,6 @@ class OutgoingCall(Session):
         self.end(cause)
 
     def _progress(self, status: SIPStatus, response: SIPMessage, now: float) -> None:
-        self._progressed = True
         if self.is_over:
             self._cancel(now)
             return
@@ -155,7 +153,7 @@ class OutgoingCall(Session):
             self._hang_up(now)
             return
         self._request.abandon()
-        if self._progressed:
+        if self._request.has_progressed:
             self._signal("local", "CANCEL")
             self._cancel(now)
         self.end(EndCause.CANCELED)
@@ -184,6 +182,7 @@ class _Acknowledgement:
         self._dialog = dialog
         self._request = request
         self._seq = request.seq
+        self._credentials = tuple(request.credentials)  # the INVITE's own: an ACK can't be challenged (§22.1)
         self._uri, self._routes, self._hop = dialog.routing()
         self._sent: tuple[bytes, Flow] | None = None
 
@@ -212,6 +211,7 @@ class _Acknowledgement:
             f"Call-ID: {self._dialog.call_id}",
             f"CSeq: {self._seq} ACK",
             *(f"Route: {route}" for route in self._routes),
+            *(f"{name}: {value}" for name, value in self._credentials),
             f"User-Agent: {self._core.user_agent}",
             "Content-Length: 0\r\n\r\n",
         ]

@@ -69,7 +69,10 @@ class SIPURI:
 
     def param(self, name: str) -> str | None:
         """A parameter's value, "" when it stands without one, None when it is not there."""
-        return next((value or "" for key, value in self.params if key.lower() == name), None)
+        for key, value in self.params:
+            if key.lower() == name:
+                return value or ""
+        return None
 
     @property
     def transport(self) -> str | None:

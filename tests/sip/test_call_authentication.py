@@ -190,3 +190,30 @@ def test_a_response_message_has_no_method(wire: Wire, carol: Party, pbx: RawPeer
     pbx.respond(pbx.last("INVITE"), 180)
     message = SIPMessage(wire.sent[-1].data)
     assert (message.method, message.uri, message.is_request) == (None, "", False)
+
+
+def test_the_ack_to_a_200_carries_the_credentials_of_its_invite(wire: Wire, carol: Party, pbx: RawPeer) -> None:
+    dial(wire, carol)
+    pbx.respond(pbx.last("INVITE"), 407, headers=[PROXY])
+    wire.run(0.1)
+    pbx.respond(pbx.last("INVITE"), 200, content=ANSWER)
+    wire.run(0.1)
+    ack, invite = pbx.received[-1], pbx.last("INVITE")
+    assert ack.method == "ACK"
+    assert ack.get("proxy-authorization") == invite.get("proxy-authorization") is not None
+
+
+def test_a_100_before_the_challenge_is_no_leave_to_cancel_the_second_invite(
+    wire: Wire, carol: Party, pbx: RawPeer
+) -> None:
+    call = dial(wire, carol)
+    pbx.respond(pbx.last("INVITE"), 100)
+    pbx.respond(pbx.last("INVITE"), 407, headers=[PROXY])
+    wire.run(0.1)
+    carol.do(carol.endpoint.hangup, call)
+    wire.run(0.1)
+    assert pbx.words == ["INVITE", "ACK", "INVITE"]
+    pbx.respond(pbx.last("INVITE"), 180)
+    wire.run(0.1)
+    assert pbx.words[-1] == "CANCEL"
+    assert pbx.last("CANCEL").via.branch == pbx.last("INVITE").via.branch

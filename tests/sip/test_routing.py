@@ -6,7 +6,7 @@ from sip_bridge.errors import LocalProtocolError
 from sip_bridge.sip.events import CallAnswered, CallEnded, EndCause
 from sip_bridge.sip.flow import Flow, Hop
 from sip_bridge.sip.uri import SIPURI
-from tests.scenario import ANSWER, OFFER, PBX, Party, RawPeer, Wire, assert_nothing_left
+from tests.scenario import ANSWER, OFFER, PBX, Party, RawPeer, Wire, assert_nothing_left, established
 
 LOOSE = ["Record-Route: <sip:192.0.2.71;lr>, <sip:192.0.2.72;lr>", "Record-Route: <sip:192.0.2.73;lr>"]
 STRICT = ["Record-Route: <sip:192.0.2.71>, <sip:192.0.2.72;lr>", "Record-Route: <sip:192.0.2.73>"]
@@ -240,3 +240,13 @@ def test_what_is_no_number_can_not_be_dialled(wire: Wire, target: str) -> None:
     carol.add_registered_line("620")
     with pytest.raises(LocalProtocolError):
         carol.endpoint.invite("620", target, OFFER, wire.now)
+
+
+def test_a_failed_transport_does_not_end_an_answered_call(wire: Wire, alice: Party, bob: Party) -> None:
+    call = established(wire, alice, bob)
+    assert not alice.endpoint.has_open_requests
+    alice.do(alice.endpoint.transport_failed, alice.flow_to(bob.address))
+    assert (alice.endpoint.calls, alice.told(CallEnded)) == (1, [])
+    alice.do(alice.endpoint.hangup, call)
+    alice.do(alice.endpoint.transport_failed, alice.flow_to(bob.address))
+    assert alice.told(CallEnded) == [CallEnded(call=call, cause=EndCause.HANGUP_LOCAL)]
