@@ -335,11 +335,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RTPQuality:
-    """Figures of a call's audio: packets received and lost, interarrival jitter (RFC 3550 §6.4.1) in ms."""
+    """Figures of a call's audio: packets received, lost and sent, interarrival jitter (RFC 3550 §6.4.1) in ms."""
 
-    packets_sent: int = 0
-    packets_received: int = 0
-    packets_lost: int = 0
+    packets: int = 0
+    lost: int = 0
+    sent: int = 0
     jitter_ms: float = 0.0
 
 

@@ -17,7 +17,7 @@ from sip_bridge.bridge.requests import Requests
 from sip_bridge.config import Config, EmbeddedMQTT, redacted
 from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.broker import BrokerSettings, EmbeddedBroker
-from sip_bridge.mqtt.contract import Topics
+from sip_bridge.mqtt.contract import AccountTopic, BridgeTopic, ErrorCode, Response, Topics
 from sip_bridge.mqtt.session import InboundMessage, MQTTSession, MQTTSettings
 from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.events import PhoneEvent
@@ -51,6 +51,7 @@ class Bridge:
         self._publisher: Publisher | None = None
         self._journal = Journal()
         self._in_progress = 0
+        self._is_serving = False
         self.dropped_requests = 0
 
     def session(self, settings: MQTTSettings) -> MQTTSession:
@@ -72,11 +73,13 @@ class Bridge:
         publisher.show_bridge(name=config.bridge.name, version=__version__, phones=self.phones, config=redacted(config))
         for phone in self.phones.values():
             phone.start()
+        self._is_serving = True
         online = contract.BridgeState(state=contract.Availability.ONLINE)
         publisher.show(self.topics.of_bridge("state"), online)
 
     def stop(self) -> None:
-        """Hang up and deregister every phone."""
+        """Take no further request; hang up and deregister every phone."""
+        self._is_serving = False
         for phone in self.phones.values():
             phone.stop()
 
@@ -115,7 +118,7 @@ class Bridge:
 
     def _received(self, message: InboundMessage) -> None:
         topic = self.topics.parse(message.topic)
-        if topic is None or topic.kind != "request" or topic.name is None:
+        if not self._is_serving or topic is None or topic.kind != "request" or topic.name is None:
             return
         if message.retained:
             _LOG.warning("dropped a retained request on %s: a broker would replay it at each start", message.topic)
@@ -125,28 +128,43 @@ class Bridge:
             self.dropped_requests += 1
         else:
             self._in_progress += 1
-            self._client.start_task(self._carry_out(topic, topic.name, message), name=f"request {message.topic}")
+            verb = topic.name
+            failure = Response.failed(
+                ErrorCode.INTERNAL_ERROR, "a bug: see the log", contract.transaction_of(message.payload)
+            )
+            self._client.start_task(
+                self._carry_out(topic, verb, message),
+                name=f"request {message.topic}",
+                on_error=lambda: self._respond(topic, verb, message, failure),
+            )
 
-    async def _carry_out(
-        self, topic: contract.AccountTopic | contract.BridgeTopic, verb: str, message: InboundMessage
-    ) -> None:
+    async def _carry_out(self, topic: AccountTopic | BridgeTopic, verb: str, message: InboundMessage) -> None:
         try:
             match topic:
-                case contract.AccountTopic(account=account):
+                case AccountTopic(account=account):
                     response = await self._requests.answer_account(account, verb, message.payload)
-                    answer_topic = self.topics.of_account(account, "response", verb)
-                case contract.BridgeTopic():
+                case BridgeTopic():
                     response = self._requests.answer_bridge(verb, message.payload)
-                    answer_topic = self.topics.of_bridge("response", verb)
         finally:
             self._in_progress -= 1
-        if response is None:
-            return
+        if response is not None:
+            self._respond(topic, verb, message, response)
+
+    def _respond(
+        self, topic: AccountTopic | BridgeTopic, verb: str, message: InboundMessage, response: Response
+    ) -> None:
         text = contract.encode(response, time.time())
         if contract.verb_is_well_formed(verb):
-            self._publish(answer_topic, text)
+            self._publish(self._answer_topic(topic, verb), text)
         if message.response_topic is not None and self._may_answer_at(message.response_topic):
             self._publish(message.response_topic, text, correlation_data=message.correlation_data)
+
+    def _answer_topic(self, topic: AccountTopic | BridgeTopic, verb: str) -> str:
+        match topic:
+            case AccountTopic(account=account):
+                return self.topics.of_account(account, "response", verb)
+            case BridgeTopic():
+                return self.topics.of_bridge("response", verb)
 
     def _may_answer_at(self, topic: str) -> bool:
         """A requester may name any topic for its answer, but none of the bridge's own, or answers would be requests."""

@@ -156,8 +156,8 @@ def account_info(account: Account) -> contract.AccountInfo:
 def quality(statistics: ReceptionStatistics) -> contract.RTPQuality:
     """A call's audio figures."""
     return contract.RTPQuality(
-        packets_sent=statistics.packets_sent,
-        packets_received=statistics.packets_received,
-        packets_lost=statistics.packets_lost,
+        sent=statistics.packets_sent,
+        packets=statistics.packets_received,
+        lost=statistics.packets_lost,
         jitter_ms=round(statistics.jitter_ms, 2),
     )

@@ -137,9 +137,11 @@ class SIPClient:
                 line = self._line_of[event.call]
                 self._users[line].handle(event)
 
-    def start_task(self, work: Coroutine[object, object, None], *, name: str) -> asyncio.Task[None]:
-        """Run something that ends with the client at the latest."""
-        return self._tasks.create_task(work, name=name)
+    def start_task(
+        self, work: Coroutine[object, object, None], *, name: str, on_error: Callable[[], None] = lambda: None
+    ) -> asyncio.Task[None]:
+        """Run something that ends with the client at the latest; its failure is logged, told, and ends nothing else."""
+        return self._tasks.create_task(_guarded(work, name, on_error), name=name)
 
     def forget_call(self, call: str) -> None:
         """The call is over and its phone has seen it."""
@@ -193,3 +195,12 @@ class SIPClient:
             except OSError as error:
                 _LOG.debug("no route to %s: %s", host, error.strerror)
         return tuple(flows)
+
+
+async def _guarded(work: Coroutine[object, object, None], name: str, on_error: Callable[[], None]) -> None:
+    """The one place where a bug is caught: a bridge that is left alone for years must outlive it."""
+    try:
+        await work
+    except Exception:  # noqa: BLE001  # this is the runner that the rule is about
+        _LOG.exception("%s failed", name)
+        on_error()

@@ -4,6 +4,7 @@ import pytest
 
 from sip_bridge.bridge.service import Running
 from sip_bridge.phone.call import CallState
+from sip_bridge.phone.phone import VoIPPhone
 from tests.bridge.conftest import TOPICS, Mqtt, Phone, as_json, ringing_uri, send_datagram
 
 
@@ -100,3 +101,18 @@ async def test_a_retained_dial_is_dropped(mqtt: Mqtt, station: Phone) -> None:
     assert "dropped a retained request" in warned.message
     assert (await mqtt.request("hangup")).error is not None
     assert station.phone.calls == {}
+
+
+async def test_a_bug_in_one_request_is_an_internal_error_and_the_bridge_goes_on(
+    mqtt: Mqtt, station: Phone, door: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_phone: VoIPPhone) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(VoIPPhone, "register", broken)
+    response = await mqtt.request("register", as_json(transaction="t"))
+    assert response.error is not None
+    assert (response.error.code, response.transaction) == ("internal_error", "t")
+    assert "a bug" in caplog.text
+    await station.call(door)
+    await mqtt.event("RINGING")
