@@ -31,13 +31,14 @@ def run(*command: str | Path, cwd: Path = CHECKOUT, **environment: str) -> subpr
 
 @pytest.fixture
 def copy_of_checkout(tmp_path: Path) -> Path:
-    """The scripts and what they read, with the virtual environment of the checkout."""
+    """The scripts and what they read, set up already."""
     place = tmp_path / "a checkout"
     place.mkdir()
     shutil.copytree(CHECKOUT / "script", place / "script")
     shutil.copy(CHECKOUT / "pyproject.toml", place)
     shutil.copy(CHECKOUT / "config.example.yaml", place)
     (place / ".venv").symlink_to(CHECKOUT / ".venv")
+    (place / "script" / "setup").write_text("#!/bin/sh\n")
     return place
 
 
@@ -68,6 +69,7 @@ def test_a_development_setup_serves_for_running_too() -> None:
 
 def test_setup_without_a_python_that_is_new_enough_says_so_in_one_line(tmp_path: Path, copy_of_checkout: Path) -> None:
     (copy_of_checkout / ".venv").unlink()
+    shutil.copy(CHECKOUT / "script" / "setup", copy_of_checkout / "script")
     tools = tmp_path / "bin"
     tools.mkdir()
     for tool in ["bash", "cat", "dirname", "sha256sum", "cut", "mktemp", "rm", "grep"]:
