@@ -75,8 +75,7 @@ class JitterBuffer:
 
     def _start(self, timestamp: int) -> int:
         self._waiting.clear()
-        self._played = timestamp
-        self._at = timestamp - START_DELAY
+        self._at = self._played = timestamp - START_DELAY
         return self._at
 
     def _take(self) -> bytes:

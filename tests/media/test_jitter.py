@@ -34,7 +34,7 @@ def started(value: int = 1000) -> JitterBuffer:
 
 
 def heard_of(delays: list[int | None], *, extra: int = 30) -> tuple[list[list[int]], JitterBuffer]:
-    """What is heard, frame by frame, when packet n, of value n + 1, is sent at tick n and is so many ticks on its way."""
+    """What is heard, frame by frame: packet n, of value n + 1, is sent at tick n and comes so many ticks later."""
     jitter = JitterBuffer()
     arrivals: dict[int, list[int]] = {}
     for n, delay in enumerate(delays):
@@ -50,6 +50,13 @@ def heard_of(delays: list[int | None], *, extra: int = 30) -> tuple[list[list[in
 
 def test_nothing_is_heard_before_anything_came() -> None:
     assert JitterBuffer().get() is None
+
+
+def test_what_the_first_packet_overtook_is_heard_before_it() -> None:
+    jitter = JitterBuffer()
+    jitter.put(FRAME, constant(2))
+    jitter.put(0, constant(1))
+    assert [values(jitter.get()) for _ in range(4)] == [[0], [0], [1], [2]]
 
 
 def test_the_first_packet_waits_and_the_rest_follow_without_a_gap() -> None:

@@ -114,7 +114,7 @@ def test_an_end_that_sent_and_heard_nothing_says_so() -> None:
 def test_a_report_tells_what_was_sent_and_what_was_lost_since_the_last_one() -> None:
     reports, sender, receiver = end(1)
     sender.audio(0, b"abcd", timestamp=8000)
-    blocks = []
+    blocks: list[ReportBlock] = []
     for sequences in ((1, 2, 3, 4), (7, 8), (9, 10)):
         for sequence in sequences:
             receiver.receive(RTPPacket(payload_type=0, sequence=sequence, timestamp=0, ssrc=2, payload=b""), 0.0)

@@ -2,6 +2,7 @@
 
 import struct
 from array import array
+from collections.abc import Sequence
 from math import pi, sin, sqrt
 
 import pytest
@@ -34,7 +35,7 @@ def tone(frequency: float, rate: int, samples: int) -> "array[int]":
     return array("h", [round(10000 * sin(2 * pi * frequency * i / rate)) for i in range(samples)])
 
 
-def rms(samples: list[float]) -> float:
+def rms(samples: Sequence[float]) -> float:
     return sqrt(sum(x * x for x in samples) / len(samples))
 
 
