@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.peers import ports
+from tests.peers.asterisk import Asterisk
+from tests.peers.baresip import Baresip
 from tests.peers.mosquitto import Mosquitto
 from tests.peers.mqtt import MqttRecorder
 from tests.peers.sipp import Sipp
@@ -43,3 +45,22 @@ def sipp(tmp_path: Path) -> Iterator[Sipp]:
     sipp = Sipp(tmp_path)
     yield sipp
     sipp.stop()
+
+
+@pytest.fixture
+async def baresip(tmp_path: Path) -> AsyncIterator[Baresip]:
+    """A softphone that registers nowhere."""
+    async with Baresip(tmp_path / "baresip") as phone:
+        yield phone
+
+
+@pytest.fixture
+def asterisk(tmp_path: Path) -> Iterator[Asterisk]:
+    """A telephone system of the test's own."""
+    folder = tmp_path / "asterisk"
+    folder.mkdir()
+    asterisk = Asterisk(folder)
+    asterisk.start()
+    yield asterisk
+    asterisk.stop()
+    print(asterisk.process.output)  # pytest shows it when the test failed

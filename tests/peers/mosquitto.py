@@ -22,9 +22,7 @@ class Mosquitto:
             f"listener {self.port} {LOOPBACK}\nallow_anonymous true\npersistence false\n"
             "set_tcp_nodelay true\nuser root\n"
         )
-        self.process.forget_lines()
-        self.process.start()
-        self.process.wait_for_line(r"mosquitto version \S+ running")
+        self.process.start_until(r"mosquitto version \S+ running")
 
     def stop(self) -> None:
         """Ends it; its clients see their connections close."""

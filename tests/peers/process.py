@@ -38,6 +38,16 @@ class Process:
         """All that it printed since it was first started."""
         return "\n".join(tuple(self.lines))
 
+    def start_until(self, pattern: str, *, within: float = 15) -> None:
+        """Starts the command and waits for a line that it prints; what doesn't print it is ended."""
+        self.forget_lines()
+        self.start()
+        try:
+            self.wait_for_line(pattern, within=within)
+        except PeerError:
+            self.stop()
+            raise
+
     def start(self) -> None:
         """Starts the command; its standard input is empty."""
         if self.is_running:

@@ -1,8 +1,12 @@
 """The peers work by themselves, before anything of ours is measured against them."""
 
+from pathlib import Path
+
 import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
 
+from tests.peers.asterisk import Asterisk
+from tests.peers.baresip import Baresip
 from tests.peers.mosquitto import Mosquitto
 from tests.peers.mqtt import MqttRecorder, Recorded
 from tests.peers.sipp import Sipp
@@ -72,3 +76,51 @@ async def test_a_scenario_that_does_not_fit_ends_with_an_error(sipp: Sipp) -> No
     result = await (await sipp.call("uac_invite_bye", called.address)).finished()
     assert (result.exit_code, result.failed_calls) == (1, 1)
     assert "486" in result.errors
+
+
+async def test_baresip_calls_sipp_and_hangs_up(baresip: Baresip, sipp: Sipp) -> None:
+    called = await sipp.listen("uas_answer")
+    await baresip.dial(f"sip:door@{called.address}")
+    await baresip.wait_for("CALL_ESTABLISHED")
+    await baresip.hangup()
+    await called.succeeded()
+
+
+async def test_baresip_is_called_by_sipp_and_answers(baresip: Baresip, sipp: Sipp) -> None:
+    caller = await sipp.call("uac_wait_bye", baresip.address, user="baresip")
+    await baresip.wait_for("CALL_INCOMING")
+    await baresip.accept()
+    await baresip.wait_for("CALL_ESTABLISHED")
+    await baresip.hangup()
+    await caller.succeeded()
+
+
+async def test_asterisk_registers_a_phone_calls_it_and_echoes(asterisk: Asterisk, tmp_path: Path) -> None:
+    account = f"<sip:620@{asterisk.address}>;auth_pass={asterisk.password('620')};audio_codecs=pcmu"
+    async with Baresip(tmp_path / "620", account=account) as phone:
+        await asterisk.registered("620")
+        assert len(await asterisk.contacts("620")) == 1
+        await asterisk.originate("620")
+        ring = await phone.wait_for("CALL_INCOMING")
+        assert "101" in ring["peeruri"]
+        await phone.accept()
+        await phone.wait_for("CALL_ESTABLISHED")
+        assert await asterisk.channels() > 0
+        await phone.hangup()
+
+
+async def test_asterisk_is_busy_at_200_and_hangs_up_at_202(asterisk: Asterisk, tmp_path: Path) -> None:
+    account = f"<sip:620@{asterisk.address}>;auth_pass={asterisk.password('620')};audio_codecs=pcmu"
+    async with Baresip(tmp_path / "620", account=account) as phone:
+        await phone.dial(f"sip:200@{asterisk.address}")
+        busy = await phone.wait_for("CALL_CLOSED")
+        assert "486" in busy["param"]
+        mark = len(phone.events)
+        await phone.dial(f"sip:202@{asterisk.address}")
+        await phone.wait_for("CALL_ESTABLISHED", since=mark)
+        await phone.wait_for("CALL_CLOSED", since=mark)
+
+
+async def test_asterisk_starts_again_on_its_port(asterisk: Asterisk) -> None:
+    asterisk.restart()
+    assert f"{asterisk.address}" in await asterisk.cli("pjsip show transports")

@@ -1,0 +1,178 @@
+"""Asterisk, with a dialplan of numbers that behave in one known way each.
+
+| number | what it does | | number | what it does |
+|---|---|---|---|---|
+| 600 | answers and echoes | | 203 | answers and plays a short sound |
+| 200 | is busy | | 204 | answers and records (`recordings`) |
+| 201 | rings and never answers | | 620 | calls whoever registered as 620 |
+| 202 | answers, hangs up after a second | | 101 | calls whoever registered as 101 |
+"""
+
+import asyncio
+import re
+from pathlib import Path
+
+from tests.peers.forky import forky_command
+from tests.peers.ports import LOOPBACK, free_sip_port, free_udp_port
+from tests.peers.process import PeerError, Process
+
+USERS = ("620", "101")
+_RTP_PORTS = 200
+
+_FOLDERS = {
+    "astetcdir": "etc",
+    "astrundir": "run",
+    "astlogdir": "log",
+    "astspooldir": "spool",
+    "astvarlibdir": "lib",
+    "astdbdir": "lib",
+    "astkeydir": "lib",
+}
+
+_MODULES = """
+app_dial app_echo app_playback app_record bridge_native_rtp bridge_simple bridge_softmix chan_pjsip codec_alaw codec_gsm
+codec_ulaw format_gsm format_pcm format_wav func_callerid pbx_config res_clioriginate res_pjproject res_pjsip
+res_pjsip_authenticator_digest res_pjsip_caller_id res_pjsip_dtmf_info res_pjsip_endpoint_identifier_user
+res_pjsip_logger res_pjsip_nat res_pjsip_pubsub res_pjsip_refer res_pjsip_registrar res_pjsip_rfc3326 res_pjsip_sdp_rtp
+res_pjsip_session res_rtp_asterisk res_sorcery_astdb res_sorcery_config res_sorcery_memory res_timing_timerfd
+"""
+
+_DIALPLAN = """
+[phones]
+exten => 600,1,Answer()
+ same => n,Echo()
+exten => 200,1,Hangup(17)
+exten => 201,1,Ringing()
+ same => n,Wait(3600)
+exten => 202,1,Answer()
+ same => n,Wait(1)
+ same => n,Hangup()
+exten => 203,1,Answer()
+ same => n,Playback(hello-world)
+ same => n,Hangup()
+exten => 204,1,Answer()
+ same => n,Record({recordings}/%d.wav,,60,qk)
+exten => _[16][02][01],1,Set(CALLERID(all)=Kitchen <101>)
+ same => n,Dial(PJSIP/${{EXTEN}},60)
+"""
+
+_USER = """
+[{user}]
+type=endpoint
+context=phones
+disallow=all
+allow=ulaw,alaw
+auth={user}
+aors={user}
+direct_media=no
+rtp_symmetric=yes
+dtmf_mode=rfc4733
+
+[{user}]
+type=auth
+auth_type=userpass
+username={user}
+password={password}
+
+[{user}]
+type=aor
+max_contacts=1
+remove_existing=yes
+minimum_expiration=5
+"""
+
+
+class Asterisk:
+    """Asterisk on loopback, UDP and TCP on one port, with files of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.host = LOOPBACK
+        self.port = free_sip_port()
+        self.recordings = folder / "recordings"
+        self._folder = folder
+        self._config = folder / "etc" / "asterisk.conf"
+        self._command = [*forky_command("asterisk"), "-C", str(self._config)]
+        self.process = Process(*self._command, "-f", "-n")
+
+    @property
+    def address(self) -> str:
+        """`host:port`, for UDP and TCP."""
+        return f"{self.host}:{self.port}"
+
+    @staticmethod
+    def password(user: str) -> str:
+        """What a user of `USERS` registers with."""
+        return f"secret-of-{user}"
+
+    def start(self) -> None:
+        """Starts it; it takes calls when this returns."""
+        self._write_config()
+        self.process.start_until("Asterisk Ready", within=30)
+
+    def stop(self) -> None:
+        """Ends it in an orderly way; calls are hung up."""
+        self.process.stop()
+
+    def kill(self) -> None:
+        """Ends it as a power cut would: nobody hears of it."""
+        self.process.kill()
+
+    def restart(self) -> None:
+        """Ends it and starts it on the same port; registrations survive, as in life."""
+        self.stop()
+        self.start()
+
+    async def cli(self, command: str) -> str:
+        """What Asterisk's console answers, for example to `pjsip show contacts`."""
+        process = await asyncio.create_subprocess_exec(
+            *self._command, "-rx", command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        said, _ = await process.communicate()
+        answer = said.decode(errors="replace")
+        if process.returncode != 0 or answer.startswith("No such command"):
+            raise PeerError(f"asterisk -rx {command!r}: {answer}")
+        return answer
+
+    async def originate(self, user: str, *, then: str = "600") -> None:
+        """Calls a registered user, who sees Kitchen <101>, and connects the answered call to the number `then`."""
+        await self.cli(f"channel originate Local/{user}@phones extension {then}@phones")
+
+    async def contacts(self, user: str) -> list[str]:
+        """The URIs under which a user is registered now."""
+        return re.findall(rf"Contact: +{user}/(\S+)", await self.cli("pjsip show contacts"))
+
+    async def registered(self, user: str, *, within: float = 10) -> None:
+        """Waits until the user has registered since the start."""
+        await self.process.printed(f"Added contact .* to AOR '{user}'", within=within)
+
+    async def channels(self) -> int:
+        """How many call legs it has now."""
+        answer = await self.cli("core show channels count")
+        found = re.search(r"(\d+) active channel", answer)
+        if found is None:
+            raise PeerError(answer)
+        return int(found[1])
+
+    def _write_config(self) -> None:
+        for name in (*_FOLDERS.values(), "recordings"):
+            (self._folder / name).mkdir(exist_ok=True)
+        rtp = free_udp_port() & ~1
+        files = {
+            "asterisk.conf": (
+                "[directories]\n"
+                + "".join(f"{name} => {self._folder}/{place}\n" for name, place in _FOLDERS.items())
+                + "astdatadir => /usr/share/asterisk\n[options]\nverbose = 4\n"
+            ),
+            "modules.conf": "[modules]\nautoload = no\n" + "".join(f"load = {name}.so\n" for name in _MODULES.split()),
+            "logger.conf": "[logfiles]\nconsole => notice,warning,error,verbose\n",
+            "rtp.conf": f"[general]\nrtpstart={rtp}\nrtpend={min(rtp + _RTP_PORTS, 65535)}\n",
+            "extensions.conf": _DIALPLAN.format(recordings=self.recordings),
+            "pjsip.conf": "[global]\ntype=global\ndebug=yes\n"
+            + "".join(
+                f"[{protocol}]\ntype=transport\nprotocol={protocol}\nbind={self.address}\n"
+                for protocol in ("udp", "tcp")
+            )
+            + "".join(_USER.format(user=user, password=self.password(user)) for user in USERS),
+        }
+        for name, text in files.items():
+            (self._folder / "etc" / name).write_text(text)

@@ -1,0 +1,115 @@
+"""baresip, a softphone without a window, driven over its control connection."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.peers import missing
+from tests.peers.ports import LOOPBACK, free_sip_port, free_tcp_port
+from tests.peers.process import PeerError, Process
+
+_MODULES = Path("/usr/lib/baresip/modules")
+
+
+class Baresip:
+    """A phone on loopback that sends a tone: `async with Baresip(folder) as phone`."""
+
+    def __init__(self, folder: Path, *, account: str | None = None) -> None:
+        """`account` is a line of baresip's accounts file; without it, a phone that registers nowhere."""
+        self.port = free_sip_port()
+        self.events: list[dict[str, Any]] = []
+        self._account = account or f"<sip:baresip@{LOOPBACK}:{self.port}>;regint=0;audio_codecs=pcmu"
+        self._folder = folder
+        self._control_port = free_tcp_port()
+        self._arrived = asyncio.Event()
+        self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self.process = Process("stdbuf", "-oL", missing.command("baresip"), "-f", folder)  # tells each line at once
+
+    @property
+    def address(self) -> str:
+        """`host:port` that it listens at, UDP and TCP."""
+        return f"{LOOPBACK}:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._write_config)
+        await asyncio.to_thread(self.process.start_until, "baresip is ready")
+        self._reader, self._writer = await asyncio.open_connection(LOOPBACK, self._control_port)
+        self._reading = asyncio.create_task(self._read(), name="reads baresip")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._reading.cancel()
+        self._writer.close()
+        await asyncio.to_thread(self.process.stop)
+
+    async def command(self, name: str, parameters: str = "") -> str:
+        """What baresip answers to one of its commands; PeerError if it refuses."""
+        token = f"{name}-{len(self._answers)}"
+        self._answers[token] = asyncio.get_running_loop().create_future()
+        body = json.dumps({"command": name, "params": parameters, "token": token}).encode()
+        self._writer.write(b"%d:%b," % (len(body), body))
+        async with asyncio.timeout(5):
+            answer = await self._answers[token]
+        if not answer["ok"]:
+            raise PeerError(f"baresip refused {name} {parameters}: {answer['data']}")
+        return str(answer["data"])
+
+    async def dial(self, uri: str) -> None:
+        """Starts a call."""
+        await self.command("dial", uri)
+
+    async def accept(self) -> None:
+        """Answers the call that rings."""
+        await self.command("accept")
+
+    async def hangup(self) -> None:
+        """Ends, refuses or gives up the call."""
+        await self.command("hangup")
+
+    async def wait_for(self, kind: str, *, within: float = 10, since: int = 0) -> dict[str, Any]:
+        """The first event of a type, as CALL_RINGING, CALL_ESTABLISHED or CALL_CLOSED, from number `since` on."""
+        return await self._wait_for(lambda event: event["type"] == kind, kind, within, since)
+
+    async def _wait_for(
+        self, predicate: Callable[[dict[str, Any]], bool], what: str, within: float, since: int
+    ) -> dict[str, Any]:
+        seen = since
+        try:
+            async with asyncio.timeout(within):
+                while True:
+                    for event in self.events[seen:]:
+                        if predicate(event):
+                            return event
+                    seen = len(self.events)
+                    await self._arrived.wait()
+        except TimeoutError:
+            raise PeerError(f"baresip had no {what} in {within} s: {self.events}\n{self.process.output}") from None
+
+    async def _read(self) -> None:
+        while True:
+            size = await self._reader.readuntil(b":")
+            body = await self._reader.readexactly(int(size[:-1]) + 1)  # and its comma
+            message = json.loads(body[:-1])
+            if message.get("response"):
+                self._answers[message["token"]].set_result(message)
+            else:
+                self.events.append(message)
+                self._arrived.set()
+                self._arrived = asyncio.Event()
+
+    def _write_config(self) -> None:
+        self._folder.mkdir(exist_ok=True)
+        loaded = "".join(f"module {name}.so\n" for name in ("g711", "ausine", "aufile"))
+        applications = "module_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n"
+        (self._folder / "config").write_text(
+            f"sip_listen {self.address}\nnet_interface {LOOPBACK}\nmodule_path {_MODULES}\n{loaded}{applications}"
+            f"ctrl_tcp_listen {LOOPBACK}:{self._control_port}\n"
+            "audio_source ausine,440\nausrc_srate 48000\nausrc_channels 2\nring_aufile none\n"
+        )
+        (self._folder / "accounts").write_text(f"{self._account}\n")
+        (self._folder / "contacts").write_text("")

@@ -1,0 +1,24 @@
+"""Commands of the Debian folder that script/peers makes, where this machine has no such command itself."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.peers import missing
+
+CHECKOUT = Path(__file__).parents[2]
+_ENTER = CHECKOUT / "script" / "forky"
+
+
+def forky_command(name: str, *, but: str | None = None) -> list[str]:
+    """The words that start `name`: of this machine's own `but` (by default the same name), else in the folder."""
+    own = shutil.which(but or name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    if own is not None:
+        return [own]
+    if os.geteuid() != 0:
+        missing.peer_is_missing(f"no {name} on this machine, and the folder with Debian forky needs root")
+    found = subprocess.run([_ENTER, "sh", "-c", f"command -v {name}"], capture_output=True, text=True, check=False)
+    if found.returncode != 0:
+        missing.peer_is_missing(f"no {name}: {found.stderr.strip() or 'the folder with Debian forky lacks it'}")
+    return [str(_ENTER), name]
