@@ -233,6 +233,7 @@ class RawPeer:
         cseq_method: str | None = None,
         headers: Iterable[str] = (),
         content: bytes = b"",
+        content_type: str = "application/sdp",
         contact: str | None = None,
     ) -> None:
         """A request with everything in it that is not said otherwise."""
@@ -248,7 +249,7 @@ class RawPeer:
             f"Call-ID: {call_id}",
             f"CSeq: {seq} {cseq_method or method}",
             *([] if contact == "" else [f"Contact: {contact or f'<sip:raw@{host}:{port}>'}"]),
-            *(["Content-Type: application/sdp"] if content else []),
+            *([f"Content-Type: {content_type}"] if content else []),
             *headers,
             f"Content-Length: {len(content)}",
             "",
@@ -264,6 +265,7 @@ class RawPeer:
         to_tag: str | None = "raw",
         headers: Iterable[str] = (),
         content: bytes = b"",
+        content_type: str = "application/sdp",
         contact: str | None = None,
     ) -> None:
         """A response to what was received."""
@@ -277,7 +279,7 @@ class RawPeer:
             f"Call-ID: {request.get('call-id')}",
             f"CSeq: {request.get('cseq')}",
             *([] if contact == "" else [f"Contact: {contact or f'<sip:raw@{host}:{port}>'}"]),
-            *(["Content-Type: application/sdp"] if content else []),
+            *([f"Content-Type: {content_type}"] if content else []),
             *headers,
             f"Content-Length: {len(content)}",
             "",

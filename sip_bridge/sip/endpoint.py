@@ -346,7 +346,7 @@ class Endpoint:
         required = request.items("require")
         if required:
             return SIPStatus.BAD_EXTENSION, [("Unsupported", ", ".join(required))]
-        if request.content and request.content_type != ACCEPT:
+        if request.content and not request.session_description:
             return SIPStatus.UNSUPPORTED_MEDIA_TYPE, [("Accept", ACCEPT)]
         if method == "INVITE" and not _accepts_sdp(request):
             return SIPStatus.NOT_ACCEPTABLE, []

@@ -53,7 +53,7 @@ class IncomingCall(Session):
                 line=self.line,
                 remote=request.from_,
                 flow=self._transaction.flow,
-                offer=request.content,
+                offer=request.session_description,
             )
         )
         self._signal("remote", "INVITE")

@@ -8,6 +8,7 @@ from typing import Self
 from sip_bridge.errors import RemoteProtocolError, SIPParseError
 from sip_bridge.sip.fields import CSeq, NameAddr, Via, is_token, is_uri_text, is_word, partition_outside, split_outside
 from sip_bridge.sip.headers import MAX_HEAD, MAX_HEADERS, MAX_MESSAGE, MAX_VIAS, SINGLETONS, key_of
+from sip_bridge.sip.multipart import find_part
 from sip_bridge.sip.status import SIPStatus
 
 VERSION = "SIP/2.0"
@@ -176,6 +177,11 @@ class SIPMessage:
     def content_type(self) -> str:
         """The media type in lower case without parameters, "" when there is none."""
         return (self.get("content-type") or "").split(";", 1)[0].strip().lower()
+
+    @cached_property
+    def session_description(self) -> bytes:
+        """The SDP that the body is or, as multipart, contains; b"" when there is none."""
+        return find_part(self.get("content-type") or "", self.content, "application/sdp")
 
     @property
     def is_request(self) -> bool:

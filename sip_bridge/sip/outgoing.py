@@ -114,8 +114,7 @@ class OutgoingCall(Session):
         if self.is_over:
             self._cancel(now)
             return
-        answer = response.content if response.content_type == "application/sdp" else b""
-        self._core.emit(CallProgressed(call=self.id, status=status, answer=answer))
+        self._core.emit(CallProgressed(call=self.id, status=status, answer=response.session_description))
         self._signal("remote", "INVITE", status, response.phrase)
 
     def _success(self, request: ClientRequest, response: SIPMessage, now: float) -> None:
@@ -141,7 +140,7 @@ class OutgoingCall(Session):
             return
         self._adopt(dialog)
         self.is_confirmed = True
-        self._core.emit(CallAnswered(call=self.id, answer=response.content))
+        self._core.emit(CallAnswered(call=self.id, answer=response.session_description))
         self._signal("remote", "INVITE", SIPStatus(response.status), response.phrase)
         self._signal("local", "ACK")
 

@@ -118,7 +118,7 @@ class Session(ABC):
             seconds = int(self._core.chance.fraction() * RETRY_AFTER_BOUND)
             transaction.respond(SIPStatus.SERVER_INTERNAL_ERROR, now, headers=[("Retry-After", str(seconds))])
             return
-        if request.content and request.content_type != ACCEPT:
+        if request.content and not request.session_description:
             transaction.respond(SIPStatus.UNSUPPORTED_MEDIA_TYPE, now, headers=[("Accept", ACCEPT)])
             return
         assert self.dialog is not None  # noqa: S101  # it was found by its dialog
@@ -127,7 +127,7 @@ class Session(ABC):
             transaction.respond(SIPStatus.OK, now, headers=self._target_headers(transaction.flow))
             return
         self._pending_offer = transaction
-        self._core.emit(OfferReceived(call=self.id, offer=request.content))
+        self._core.emit(OfferReceived(call=self.id, offer=request.session_description))
 
     def _receive_info(self, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
@@ -158,7 +158,7 @@ class Session(ABC):
             return
         waiting.stop()
         self._unacknowledged = None
-        answer = request.content if self._offered else b""
+        answer = request.session_description if self._offered else b""
         self._offered = False
         self._acknowledged(answer, now)
 

@@ -158,20 +158,15 @@ def test_a_re_invite_with_a_contact_that_makes_no_sense_gets_400(
 
 
 def test_an_offer_in_another_language_gets_415(wire: Wire, bob: Party, raw: RawPeer, tag: str) -> None:
-    raw.request(bob, "INVITE", to_tag=tag, seq=2, headers=["Content-Type: text/plain", "Content-Length: 2"])
-    raw.send(wire.sent[-1].data.replace(b"Content-Length: 0\r\n", b"") + b"hi", bob)
+    raw.request(bob, "INVITE", to_tag=tag, seq=2, content=b"hi", content_type="text/plain")
     wire.run(0.1)
-    assert raw.words[-1] == "415"
+    assert raw.words == ["415"]
     assert raw.last("415").get("accept") == "application/sdp"
 
 
 def test_info_is_answered_and_told(wire: Wire, bob: Party, raw: RawPeer, tag: str) -> None:
     raw.request(bob, "INFO", to_tag=tag, seq=2)
-    data = wire.sent[-1].data.replace(
-        b"Content-Length: 0", b"Content-Type: application/dtmf-relay\r\nContent-Length: 8"
-    )
-    data = data.replace(b"CSeq: 2", b"CSeq: 3").replace(b"branch=", b"branch=z9hG4bK-other;x=")
-    raw.send(data + b"Signal=5", bob)
+    raw.request(bob, "INFO", to_tag=tag, seq=3, content=b"Signal=5", content_type="application/dtmf-relay")
     wire.run(0.1)
     assert raw.words == ["200", "200"]
     assert list(bob.events) == [
@@ -313,6 +308,16 @@ def test_the_same_request_by_two_ways_gets_482(wire: Wire, bob: Party, raw: RawP
     raw.request(bob, "INVITE", branch="z9hG4bK-way3", content=OFFER)
     wire.run(0.1)
     assert bob.endpoint.calls == 1
+
+
+def test_a_merged_request_that_is_done_with_leaves_the_first_one_known(wire: Wire, bob: Party, raw: RawPeer) -> None:
+    raw.request(bob, "INVITE", branch="z9hG4bK-way1", content=OFFER)
+    raw.request(bob, "INVITE", branch="z9hG4bK-way2", content=OFFER)
+    wire.run(60)
+    assert bob.endpoint.transactions == 1
+    raw.request(bob, "INVITE", branch="z9hG4bK-way3", content=OFFER)
+    wire.run(0.1)
+    assert (raw.words[-1], bob.endpoint.calls) == ("482", 1)
 
 
 def test_a_stray_ack_is_counted(wire: Wire, bob: Party, raw: RawPeer, tag: str) -> None:
