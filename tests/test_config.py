@@ -555,7 +555,7 @@ def test_the_example_works_as_it_is() -> None:
     result = load(EXAMPLE)
     assert (result.mqtt, result.accounts) == (
         EmbeddedMQTT(),
-        (DirectAccount(id="door", name="Front door", user="door"),),
+        (DirectAccount(id="door", name="Door", user="door"),),
     )
 
 
