@@ -8,15 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from sip_bridge.errors import InvalidStateError, LocalProtocolError, RemoteProtocolError, SIPParseError
+from sip_bridge.errors import InvalidStateError, RemoteProtocolError, SIPParseError
 from sip_bridge.sip.auth import Authenticator
 from sip_bridge.sip.core import ACCEPT, ALLOW, Core
 from sip_bridge.sip.events import Output, RegistrationState
-from sip_bridge.sip.fields import check_value, is_token
+from sip_bridge.sip.fields import check_value
 from sip_bridge.sip.flow import Flow, Hop
-from sip_bridge.sip.headers import KEYS
 from sip_bridge.sip.incoming import IncomingCall
-from sip_bridge.sip.line import DirectLine, Line, RegisteredLine
+from sip_bridge.sip.line import Line, RegisteredLine
 from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.outgoing import Invitation, OutgoingCall
 from sip_bridge.sip.policy import MAX_CALLS, MAX_UNANSWERED_PER_SOURCE, Policy
@@ -24,6 +23,7 @@ from sip_bridge.sip.registration import Registration
 from sip_bridge.sip.responses import build_refusal
 from sip_bridge.sip.session import Session
 from sip_bridge.sip.status import SIPStatus
+from sip_bridge.sip.target import checked_headers, first_hop, target_uri
 from sip_bridge.sip.timers import RFC3261, Timers
 from sip_bridge.sip.transactions.layer import ServerTransaction
 from sip_bridge.sip.uri import SIPURI, scheme_of
@@ -31,11 +31,6 @@ from sip_bridge.sip.uri import SIPURI, scheme_of
 _KNOWN_METHODS: Final = frozenset(
     {"INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "UPDATE", "REGISTER", "MESSAGE", "SUBSCRIBE", "NOTIFY"}
     | {"REFER", "PUBLISH", "PRACK"}
-)
-# Headers that the engine writes itself; an application may not set them.
-_OWN_HEADERS: Final = frozenset(
-    {"via", "from", "to", "call-id", "cseq", "contact", "content-length", "content-type", "max-forwards", "route"}
-    | {"record-route", "authorization", "proxy-authorization", "allow", "user-agent"}
 )
 
 
@@ -164,7 +159,7 @@ class Endpoint:
                 hop=hop,
                 offer=offer,
                 routes=(f"<{proxy.format()}>",) if proxy else (),
-                headers=_checked_headers(headers or {}),
+                headers=checked_headers(headers or {}),
             ),
             authenticator=self._authenticators.get(line.id),
         )
@@ -390,36 +385,3 @@ def _accepts_sdp(request: SIPMessage) -> bool:
     """Whether an INVITE's Accept lets us answer with a session description; without one it does (§20.1)."""
     ranges = [item.partition(";")[0].strip().lower() for item in request.items("accept")]
     return not ranges or not {"application/sdp", "application/*", "*/*"}.isdisjoint(ranges)
-
-
-def first_hop(line: Line, target: SIPURI) -> Hop:
-    """A registered line calls its own domain through its proxy or registrar, anything else directly."""
-    at_registrar = isinstance(line, RegisteredLine) and target.host == line.domain
-    return line.first_hop if isinstance(line, RegisteredLine) and at_registrar else Hop.of(target)
-
-
-def target_uri(line: Line, target: str) -> SIPURI:
-    """The URI that a dialled text means: a SIP URI as it is, a number at the line's registrar."""
-    text = check_value(target, "to").strip()
-    if text.lower().startswith(("sip:", "sips:")):
-        try:
-            uri = SIPURI.parse(text)
-        except RemoteProtocolError as error:
-            raise LocalProtocolError(f"not a SIP URI: {error}") from error
-        if uri.headers:
-            raise LocalProtocolError("a SIP URI with headers can't be called")
-        return uri
-    if isinstance(line, DirectLine):
-        raise LocalProtocolError(f"line {line.id} has no PBX, so it can only call SIP URIs such as sip:name@192.0.2.1")
-    number = text.removeprefix("tel:")
-    if not number or not all(c.isalnum() or c in "+*#-._~!$&'()=,;?/ " for c in number):
-        raise LocalProtocolError("not a number or SIP URI")
-    return SIPURI(user=number.replace(" ", ""), host=line.domain, port=line.registrar.port)
-
-
-def _checked_headers(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    for name, value in headers.items():
-        check_value(value, name)
-        if not is_token(name) or KEYS.get(name, name.lower()) in _OWN_HEADERS:
-            raise LocalProtocolError(f"header {name!r} can't be set")
-    return tuple(headers.items())

@@ -284,7 +284,7 @@ def test_a_target_that_can_not_be_called_is_refused(alice: Party, target: str) -
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Via": "x"}, {"v": "x"}, {"Bad Name": "x"}, {"X-Fine": "a\r\nVia: b"}, {"CALL-ID": "x"}, {"": "x"}],
+    [{"Via": "x"}, {"v": "x"}, {"V": "x"}, {"Bad Name": "x"}, {"X-Fine": "a\r\nVia: b"}, {"CALL-ID": "x"}, {"": "x"}],
 )
 def test_a_header_that_would_forge_the_message_is_refused(alice: Party, headers: dict[str, str]) -> None:
     with pytest.raises(LocalProtocolError):
