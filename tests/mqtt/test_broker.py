@@ -1,8 +1,6 @@
 """The embedded broker delivers: real clients of both protocol versions, asked over TCP."""
 
 import queue
-import shutil
-import subprocess
 import time
 from collections.abc import Callable
 
@@ -368,24 +366,3 @@ def test_client_without_a_name_is_given_one(port: int) -> None:
     assert names_and_values(answers.get(timeout=PATIENCE))["AssignedClientIdentifier"].startswith("auto-")
     client.disconnect()
     client.loop_stop()
-
-
-# --- another implementation ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(shutil.which("mosquitto_sub") is None, reason="mosquitto_sub is not installed")
-@pytest.mark.parametrize("version", ["mqttv311", "mqttv5"])
-def test_mosquitto_clients_publish_and_subscribe(peers: Peers, topic: str, version: str) -> None:
-    common = ["-h", "127.0.0.1", "-p", str(peers.port), "-V", version, "-t", topic]
-    subprocess.run(["mosquitto_pub", *common, "-q", "1", "-r", "-m", "from mosquitto"], check=True, timeout=PATIENCE)
-    shown = subprocess.run(
-        ["mosquitto_sub", *common, "-C", "1", "-W", "5", "-F", "%t %q %r %p", "-q", "1"],
-        check=True,
-        timeout=PATIENCE + 1,
-        capture_output=True,
-        text=True,
-    )
-    assert shown.stdout == f"{topic} 1 1 from mosquitto\n"
-    subscriber = peers(V5)
-    subscriber.subscribe(topic)
-    assert subscriber.heard() == [Heard(topic, b"from mosquitto", retain=True)]

@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,10 +16,7 @@ import pytest
 
 from sip_bridge.errors import LocalProtocolError
 from sip_bridge.mqtt.session import InboundMessage, MQTTSession, MQTTSettings, RetryDelays
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("mosquitto") is None and "CI" not in os.environ, reason="mosquitto is not installed"
-)
+from tests.peers import missing
 
 LOCALHOST: Final = "127.0.0.1"
 STATE: Final = "t/state"
@@ -40,7 +35,9 @@ class Mosquitto:
     async def start(self, *options: str) -> None:
         lines = [f"listener {self.port} {LOCALHOST}", "user root", *(options or ["allow_anonymous true"])]
         self._config.write_text("\n".join(lines) + "\n")
-        self._process = await asyncio.create_subprocess_exec("mosquitto", "-c", self._config, stderr=subprocess.DEVNULL)
+        self._process = await asyncio.create_subprocess_exec(
+            missing.command("mosquitto"), "-c", self._config, stderr=subprocess.DEVNULL
+        )
         await eventually(lambda: is_listening(self.port))
 
     def send(self, number: signal.Signals) -> None:
@@ -54,19 +51,23 @@ class Mosquitto:
 
     def set_password(self, username: str, password: str) -> None:
         subprocess.run(
-            ["mosquitto_passwd", "-b", "-c", self.passwords, username, password], check=True, capture_output=True
+            [missing.command("mosquitto_passwd"), "-b", "-c", self.passwords, username, password],
+            check=True,
+            capture_output=True,
         )
 
     async def publish(self, topic: str, payload: str, *options: str) -> None:
         """With mosquitto_pub; it returns when the broker has acknowledged."""
         command = ["-p", str(self.port), "-q", "1", "-t", topic, "-m", payload, *options]
-        process = await asyncio.create_subprocess_exec("mosquitto_pub", *command)
+        process = await asyncio.create_subprocess_exec(missing.command("mosquitto_pub"), *command)
         assert await process.wait() == 0
 
     async def retained(self, count: int) -> list[str]:
         """The retained topics below t/, with mosquitto_sub."""
         command = ["-p", str(self.port), "-t", "t/#", "-F", "%t %p", "-C", str(count), "-W", "10"]
-        process = await asyncio.create_subprocess_exec("mosquitto_sub", *command, stdout=subprocess.PIPE)
+        process = await asyncio.create_subprocess_exec(
+            missing.command("mosquitto_sub"), *command, stdout=subprocess.PIPE
+        )
         output, _ = await process.communicate()
         return sorted(output.decode().splitlines())
 
@@ -226,7 +227,16 @@ async def relay(broker: Mosquitto) -> AsyncIterator[Relay]:
 async def observer(broker: Mosquitto) -> AsyncIterator[Observer]:
     await broker.publish("ready", "yes", "-r")
     process = await asyncio.create_subprocess_exec(
-        "mosquitto_sub", "-p", str(broker.port), "-q", "1", "-t", "#", "-F", "%r %t %p", stdout=subprocess.PIPE
+        missing.command("mosquitto_sub"),
+        "-p",
+        str(broker.port),
+        "-q",
+        "1",
+        "-t",
+        "#",
+        "-F",
+        "%r %t %p",
+        stdout=subprocess.PIPE,
     )
     observer = Observer(process)
     assert await observer.line() == "1 ready yes"
@@ -530,7 +540,19 @@ async def test_a_requester_gets_its_response_with_its_correlation_data(broker: M
     async with recorder.session(broker.port) as session:
         await recorder.connected()
         process = await asyncio.create_subprocess_exec(
-            *("mosquitto_rr", "-V", "mqttv5", "-p", str(broker.port), "-t", "t/request/dial", "-e", "r/1", "-m", "100"),
+            *(
+                missing.command("mosquitto_rr"),
+                "-V",
+                "mqttv5",
+                "-p",
+                str(broker.port),
+                "-t",
+                "t/request/dial",
+                "-e",
+                "r/1",
+                "-m",
+                "100",
+            ),
             *("-D", "publish", "correlation-data", "c", "-F", "%D %p", "-W", "10"),
             stdout=subprocess.PIPE,
         )
