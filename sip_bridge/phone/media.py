@@ -80,6 +80,7 @@ class MediaSession:
         self._session_id = int.from_bytes(entropy(4))
         self._offer: SessionDescription | None = None
         self._said: SessionDescription | None = None  # our offer or answer that came last
+        self._direction = "sendrecv"  # what we want; a peer's offer does not end our hold
         self._stream: Stream | None = None
         self._remote: Address | None = None
         self._remote_rtcp: Address | None = None
@@ -171,24 +172,25 @@ class MediaSession:
 
     # --- offer and answer ---
 
-    def _local(self, direction: str) -> Local:
+    def _local(self) -> Local:
         return Local(
             host=self._advertised_host,
             port=self.port,
             codecs=self._codecs,
             session_id=self._session_id,
-            direction=direction,
+            direction=self._direction,
         )
 
-    def create_offer(self, *, direction: str = "sendrecv") -> bytes:
-        """Our first or further offer; ``sendonly`` or ``inactive`` holds the peer."""
-        self._offer = self._said = create_offer(self._local(direction), previous=self._said)
+    def create_offer(self, *, direction: str | None = None) -> bytes:
+        """Our first or further offer. ``sendonly`` or ``inactive`` holds the peer until ``sendrecv`` is said."""
+        self._direction = direction or self._direction
+        self._offer = self._said = create_offer(self._local(), previous=self._said)
         return self._offer.format()
 
-    def accept_offer(self, body: bytes, *, direction: str = "sendrecv") -> bytes:
+    def accept_offer(self, body: bytes) -> bytes:
         """The answer to a first or further offer; NegotiationError when nothing fits: all stays as it was."""
         offer = SessionDescription.parse(body)
-        self._said, stream = answer_offer(offer, self._local(direction), previous=self._said)
+        self._said, stream = answer_offer(offer, self._local(), previous=self._said)
         self._agree(stream)
         return self._said.format()
 
@@ -280,9 +282,9 @@ class MediaSession:
                 return  # what came last ended the call
 
     def _received_rtcp(self, data: bytes, source: Address) -> None:
-        if self._stream is None or not self._is_peers_host(source[0]) or not self._reports.receive(data, _ntp()):
+        if self._stream is None or not self._is_peers_host(source[0]):
             self._from_elsewhere += 1
-        else:
+        elif self._reports.receive(data, _ntp()):
             self._remote_rtcp = source
 
     def _received(self, data: bytes, source: Address) -> None:

@@ -420,7 +420,8 @@ async def test_we_hold_the_peer_and_resume(talking: MediaSession, peer: Peer, pa
     talking.accept_answer(peer.sdp("a=inactive"))
     pacer.tick()
     assert (b"a=inactive" in offer, talking.held, peer.heard()) == (True, True, [])
-    resumed = talking.create_offer()
+    assert b"a=inactive" in talking.accept_offer(peer.sdp())
+    resumed = talking.create_offer(direction="sendrecv")
     talking.accept_answer(peer.sdp())
     pacer.tick()
     assert (b"a=sendrecv" in resumed, talking.held, len(peer.heard())) == (True, False, 1)
@@ -472,6 +473,20 @@ async def test_reports_are_sent_and_tell_the_round_trip(session: MediaSession, p
     reports.close()
 
 
+async def test_reports_are_sent_to_where_the_peers_come_from(
+    talking: MediaSession, peer: Peer, pacer: HandPacer
+) -> None:
+    moved = Peer()
+    moved.send(b"\x80\xcc\x00\x02baresip ping", talking.port + 1)  # no report: it teaches nothing
+    moved.send(format_rtcp((ReceiverReport(ssrc=9),)), talking.port + 1)
+    peer.say(talking.port, 1)
+    await until(lambda: talking.statistics.packets_received == 1)
+    pacer.tick(125)
+    assert len(moved.reports()) == 2
+    assert talking.statistics.packets_from_elsewhere == 0
+    moved.close()
+
+
 async def test_reports_on_a_shared_port_and_a_goodbye_at_the_end(
     session: MediaSession, peer: Peer, pacer: HandPacer
 ) -> None:
@@ -500,6 +515,14 @@ async def test_ports_are_given_back_and_closing_twice_is_fine(pacer: HandPacer) 
             await session_on(pacer, ports=ports).open()
         session.close()
         session.close()
+
+
+async def test_a_session_that_was_never_opened_ticks_in_vain(pacer: HandPacer) -> None:
+    session = session_on(pacer)
+    session.start_sending()
+    pacer.tick(300)
+    session.close()
+    assert session.statistics == ReceptionStatistics()
 
 
 async def test_a_session_that_is_not_open_has_no_port(pacer: HandPacer, peer: Peer) -> None:
