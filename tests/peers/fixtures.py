@@ -1,7 +1,11 @@
 """The peers as fixtures; tests/conftest.py makes them known to all tests."""
 
-from collections.abc import AsyncIterator, Iterator
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,7 +14,11 @@ from tests.peers.asterisk import Asterisk
 from tests.peers.baresip import Baresip
 from tests.peers.mosquitto import Mosquitto
 from tests.peers.mqtt import MqttRecorder
+from tests.peers.process import Process
 from tests.peers.sipp import Sipp
+
+if TYPE_CHECKING:
+    from tests.peers.home_assistant import HomeAssistant
 
 
 @pytest.fixture
@@ -63,4 +71,34 @@ def asterisk(tmp_path: Path) -> Iterator[Asterisk]:
     asterisk.start()
     yield asterisk
     asterisk.stop()
-    print(asterisk.process.output)  # pytest shows it when the test failed
+
+
+@pytest.fixture(scope="module")
+def home_assistant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeAssistant]:
+    """Home Assistant with our component and with a broker of its own (`home_assistant.broker`), for a whole module."""
+    # Not at the top: the Python that runs the component's tests has no websockets.
+    from tests.peers.home_assistant import HomeAssistant  # noqa: PLC0415
+
+    folder = tmp_path_factory.mktemp("home_assistant")
+    broker = Mosquitto(folder)
+    broker.start()
+    home_assistant = HomeAssistant(folder / "config", broker)
+    try:
+        asyncio.run(home_assistant.set_up())
+        yield home_assistant
+    finally:
+        if home_assistant.process.is_running:
+            asyncio.run(home_assistant.stop())
+        broker.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Shows with a test that failed what its peers printed."""
+    report = yield
+    if report.failed:
+        for name, peer in item.funcargs.items():
+            process = getattr(peer, "process", None)
+            if isinstance(process, Process):
+                report.sections.append((f"Output of {name}", process.output))
+    return report

@@ -11,9 +11,9 @@ CHECKOUT = Path(__file__).parents[2]
 _ENTER = CHECKOUT / "script" / "forky"
 
 
-def forky_command(name: str, *, but: str | None = None) -> list[str]:
-    """The words that start `name`: of this machine's own `but` (by default the same name), else in the folder."""
-    own = shutil.which(but or name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+def forky_command(name: str) -> list[str]:
+    """The words that start `name`: this machine's own, else the folder's."""
+    own = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
     if own is not None:
         return [own]
     if os.geteuid() != 0:

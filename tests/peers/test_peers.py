@@ -7,8 +7,10 @@ from paho.mqtt.enums import MQTTProtocolVersion
 
 from tests.peers.asterisk import Asterisk
 from tests.peers.baresip import Baresip
+from tests.peers.home_assistant import HomeAssistant
 from tests.peers.mosquitto import Mosquitto
 from tests.peers.mqtt import MqttRecorder, Recorded
+from tests.peers.process import PeerError
 from tests.peers.sipp import Sipp
 
 
@@ -124,3 +126,35 @@ async def test_asterisk_is_busy_at_200_and_hangs_up_at_202(asterisk: Asterisk, t
 async def test_asterisk_starts_again_on_its_port(asterisk: Asterisk) -> None:
     asterisk.restart()
     assert f"{asterisk.address}" in await asterisk.cli("pjsip show transports")
+
+
+async def test_home_assistant_runs_with_mqtt_connected(home_assistant: HomeAssistant) -> None:
+    entries = await home_assistant.config_entries("mqtt")
+    assert [(entry["domain"], entry["state"]) for entry in entries] == [("mqtt", "loaded")]
+    async with MqttRecorder(home_assistant.broker.port) as recorder:
+        await home_assistant.call_service("mqtt", "publish", {"topic": "from/home", "payload": "hello"})
+        message = await recorder.wait_for_topic("from/home")
+        assert message == Recorded(topic="from/home", payload="hello", qos=0)
+
+
+async def test_home_assistant_shows_what_mqtt_discovery_and_messages_tell(home_assistant: HomeAssistant) -> None:
+    sensor = {"name": "Probe", "unique_id": "probe", "state_topic": "probe/state"}
+    async with MqttRecorder(home_assistant.broker.port) as recorder:
+        await recorder.publish("homeassistant/sensor/probe/config", sensor, retain=True)
+        await recorder.publish("probe/state", "one", retain=True)  # it comes when Home Assistant has subscribed
+        await home_assistant.wait_for_state("sensor.probe", "one")
+        async with home_assistant.states_of("sensor.probe") as states:
+            await recorder.publish("probe/state", "two")
+            await recorder.publish("probe/state", "three")
+            await home_assistant.wait_for_state("sensor.probe", "three")
+        assert [state["state"] for state in states] == ["two", "three"]
+
+
+async def test_home_assistant_refuses_an_action_that_it_does_not_know(home_assistant: HomeAssistant) -> None:
+    with pytest.raises(PeerError, match="not_found"):
+        await home_assistant.call_service("no_such", "action")
+
+
+async def test_home_assistant_comes_back_with_what_it_had(home_assistant: HomeAssistant) -> None:
+    await home_assistant.restart()
+    assert [entry["state"] for entry in await home_assistant.config_entries("mqtt")] == ["loaded"]
