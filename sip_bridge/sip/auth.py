@@ -102,6 +102,8 @@ def _comma_items(line: str) -> list[str]:
 def _challenge(params: dict[str, str], *, from_proxy: bool) -> Challenge:
     if "realm" not in params or "nonce" not in params:
         raise RemoteProtocolError("a challenge without realm or nonce")
+    if any("\0" in value for value in params.values()):
+        raise RemoteProtocolError("NUL in a challenge")
     return Challenge(
         realm=params["realm"],
         nonce=params["nonce"],

@@ -8,7 +8,7 @@ from sip_bridge.errors import RemoteProtocolError
 from sip_bridge.sip.auth import Authenticator, ChallengeKey
 from sip_bridge.sip.core import Core
 from sip_bridge.sip.events import EndCause
-from sip_bridge.sip.fields import COOKIE, CSeq, Via, check_value
+from sip_bridge.sip.fields import COOKIE, CSeq, NameAddr, Via, check_value
 from sip_bridge.sip.flow import Flow, Hop
 from sip_bridge.sip.message import VERSION, SIPMessage
 from sip_bridge.sip.status import SIPStatus
@@ -126,7 +126,10 @@ class ClientRequest:
     def _ack_of_refusal(self, response: SIPMessage) -> bytes:
         """The ACK to a 3xx-6xx: the INVITE's branch, the response's To (RFC 3261 §17.1.1.3)."""
         headers = [pair for pair in self._headers if pair[0] in ("From", "Call-ID", "Route")]
-        return self._build("ACK", [*headers, ("To", response.get("to") or "")])
+        to = NameAddr(
+            uri=response.to.uri, params=tuple(pair for pair in response.to.params if pair[0].lower() == "tag")
+        )
+        return self._build("ACK", [*headers, ("To", to.format())])
 
     def cancel(self, now: float) -> None:
         """Send CANCEL for this INVITE, which has had a provisional response (RFC 3261 §9.1)."""

@@ -111,7 +111,7 @@ def _checked(target: NameAddr) -> str:
 
 
 def _route_set(message: SIPMessage) -> tuple[str, ...]:
-    routes = tuple(message.items("record-route"))
-    for route in routes:
-        _checked(NameAddr.parse(route))
-    return routes
+    """The URIs of Record-Route (§12.1.1); the lines themselves are copied into responses, so NUL is refused."""
+    if any("\0" in line for line in message.get_all("record-route")):
+        raise RemoteProtocolError("NUL in Record-Route")
+    return tuple(f"<{_checked(NameAddr.parse(item))}>" for item in message.items("record-route"))

@@ -21,7 +21,7 @@ from sip_bridge.sip.outgoing import Invitation, OutgoingCall
 from sip_bridge.sip.policy import MAX_CALLS, MAX_UNANSWERED_PER_SOURCE, Policy
 from sip_bridge.sip.registration import Registration
 from sip_bridge.sip.responses import build_refusal
-from sip_bridge.sip.session import Session
+from sip_bridge.sip.session import Session, required_extensions
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.target import checked_headers, first_hop, target_uri
 from sip_bridge.sip.timers import RFC3261, Timers
@@ -338,9 +338,9 @@ class Endpoint:
             return SIPStatus.UNSUPPORTED_URI_SCHEME, []
         if self._core.layer.is_merged(request):
             return SIPStatus.LOOP_DETECTED, []
-        required = request.items("require")
+        required = required_extensions(request)
         if required:
-            return SIPStatus.BAD_EXTENSION, [("Unsupported", ", ".join(required))]
+            return SIPStatus.BAD_EXTENSION, [("Unsupported", required)]
         if request.content and not request.session_description:
             return SIPStatus.UNSUPPORTED_MEDIA_TYPE, [("Accept", ACCEPT)]
         if method == "INVITE" and not _accepts_sdp(request):

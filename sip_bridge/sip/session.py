@@ -18,7 +18,7 @@ from sip_bridge.sip.events import (
     OfferReceived,
     Origin,
 )
-from sip_bridge.sip.fields import get_param, parse_params
+from sip_bridge.sip.fields import get_param, is_token, parse_params
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.status import SIPStatus
@@ -86,9 +86,9 @@ class Session(ABC):
         if not self.dialog.is_in_order(request):
             transaction.respond(SIPStatus.SERVER_INTERNAL_ERROR, now, phrase="CSeq is not higher")
             return
-        required = request.items("require")
+        required = required_extensions(request)
         if required:
-            transaction.respond(SIPStatus.BAD_EXTENSION, now, headers=[("Unsupported", ", ".join(required))])
+            transaction.respond(SIPStatus.BAD_EXTENSION, now, headers=[("Unsupported", required)])
             return
         handler = self._HANDLERS.get(request.method or "")
         if handler is None:
@@ -265,6 +265,14 @@ class SessionRequestUser:
 
 class _Unheard(SessionRequestUser):
     """BYE: whatever the answer, the call is over (§15.1.1)."""
+
+
+def required_extensions(request: SIPMessage) -> str:
+    """The value of Unsupported: every extension that is required, for we have none (§8.2.2.3)."""
+    required = request.items("require")
+    if not all(is_token(option) for option in required):
+        raise RemoteProtocolError("Require holds more than option tags")
+    return ", ".join(required)
 
 
 def reason_of(request: SIPMessage) -> dict[str, int]:

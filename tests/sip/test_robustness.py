@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sip_bridge.errors import InvalidStateError
-from sip_bridge.sip.events import CallEnded
+from sip_bridge.sip.events import CallEnded, CallReceived
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.headers import MAX_HEAD
 from sip_bridge.sip.status import SIPStatus
@@ -25,6 +25,7 @@ def talking(wire: Wire) -> tuple[Party, str]:
     alice, bob = Party(wire, KNOWN), Party(wire, "192.0.2.2")
     alice.add_direct_line("alice")
     bob.add_direct_line("door", allow=f"{KNOWN}/32")
+    bob.add_direct_line("user", allow=f"{KNOWN}/32")
     bob.add_registered_line("620")
     bob.do(bob.endpoint.register, "620")
     return bob, established(wire, alice, bob)
@@ -95,7 +96,13 @@ def delete(chance: random.Random, data: bytes) -> bytes:
     return b"\r\n".join(lines)
 
 
-DAMAGES = [flip, truncate, splice, repeat, delete]
+def insert(chance: random.Random, data: bytes) -> bytes:
+    position = chance.randrange(data.find(b"\r\n\r\n") + 2)
+    thorn = chance.choice([b"\0", b'"\0"', b'"', b"\\", b";", b",", b"<", b">", b"\r\n ", b"%00", b"@", b":", b"\x80"])
+    return data[:position] + thorn + data[position:]
+
+
+DAMAGES = [flip, truncate, splice, repeat, delete, insert, insert]
 
 
 @given(st.integers(0, 2**32))
@@ -108,8 +115,11 @@ def test_damaged_messages_never_raise_and_never_end_a_call(seed: int) -> None:
         for _ in range(5):
             data = chance.choice(DAMAGES)(chance, chance.choice(samples))
             take(bob, data, host)
+    for order in (bob.endpoint.answer, bob.endpoint.hangup):
+        for other in {event.call for event in bob.events if isinstance(event, CallReceived)} - {call}:
+            bob.do(order, other, *[ANSWER] * (order == bob.endpoint.answer))
     wire.run(300)
-    assert bob.told(CallEnded) == []
+    assert call not in {event.call for event in bob.events if isinstance(event, CallEnded)}
     assert bob.endpoint._core.sessions[call].is_confirmed
 
 
@@ -276,3 +286,50 @@ def test_a_call_whose_transaction_made_room_rings_no_more_and_can_not_be_answere
     assert raw.words == ["180", "100"]
     with pytest.raises(InvalidStateError):
         bob.endpoint.answer("first", ANSWER, wire.now)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        'Record-Route: "\0" <sip:192.0.2.9;lr>',
+        "Record-Route: <sip:192.0.2.9;lr>;x=\0",
+        "Require: a\0b",
+        "Supported: \0",
+        'Contact: "\0" <sip:a@192.0.2.66>;x=\0',
+        "Reason: \0;cause=\0",
+        "X: \0",
+    ],
+)
+def test_nul_in_a_header_of_an_invite_harms_nothing(wire: Wire, raw: RawPeer, header: str) -> None:
+    bob = Party(wire, "192.0.2.2")
+    bob.add_direct_line("door")
+    raw.request(bob, "INVITE", headers=[header], content=OFFER, contact="" if "Contact" in header else None)
+    wire.run(0.1)
+    for event in bob.told(CallReceived):
+        assert isinstance(event, CallReceived)
+        bob.do(bob.endpoint.answer, event.call, ANSWER)
+        raw.request(bob, "ACK", to_tag=bob.wire.sent[-1].message.to.tag)
+        wire.run(0.1)
+        bob.do(bob.endpoint.hangup, event.call)
+    wire.run(0.1)
+    assert set(raw.words) <= {"200", "BYE", "400", "420"}
+    assert raw.words != []
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(200, ["ACK", "ACK", "BYE"]), *((s, ["ACK", "ACK"]) for s in (401, 407, 486))]
+)
+def test_nul_in_a_response_harms_nothing(wire: Wire, status: int, words: list[str]) -> None:
+    alice = Party(wire, KNOWN)
+    alice.add_registered_line("620")
+    pbx = RawPeer(wire, PBX.host)
+    alice.endpoint.invite("620", "200", OFFER, wire.now)
+    alice.drain()
+    wire.run(0.1)
+    headers = ['Record-Route: "\0" <sip:192.0.2.9;lr>', 'WWW-Authenticate: Digest realm="a\0", nonce="\0", opaque="\0"']
+    wire.drops = lambda sent: sent.source == pbx.address
+    for tag in ("one", "two"):
+        pbx.respond(pbx.last("INVITE"), status, to_tag=tag, headers=headers, content=ANSWER)
+        take(alice, wire.sent[-1].data.replace(b"To: <", b'To: "\0" <'), PBX.host)
+    wire.run(0.1)
+    assert pbx.words[1:] == words
