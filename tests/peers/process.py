@@ -104,6 +104,10 @@ class Process:
         self._join()
         return process.returncode
 
+    def send(self, number: int) -> None:
+        """Sends it a signal."""
+        self._started().send_signal(number)
+
     def kill(self) -> None:
         """Ends it at once, as a crash would."""
         process = self._started()
