@@ -113,12 +113,12 @@ class SIPClient:
         self._set_timer()
         self._check_quiet()
 
-    async def local_host_towards(self, hop: Hop) -> str:
-        """Our address as the peer at a hop should name it; TransportError when there is no way there."""
+    async def flow_towards(self, hop: Hop) -> Flow:
+        """Our address as the peer at a hop should name it, and the peer's; TransportError when there is no way."""
         flows = self._flows(await self._resolver.resolve(hop))
         if not flows:
             raise TransportError(f"{hop.host} has no address that can be reached")
-        return flows[0].local[0]
+        return flows[0]
 
     # --- inward ---
 

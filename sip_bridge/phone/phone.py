@@ -79,7 +79,8 @@ class VoIPPhone:
         hop = endpoint.first_hop(self.account.id, target)
         if hop.host in ("0.0.0.0", "::"):  # noqa: S104  # compared, not bound
             raise LocalProtocolError("that address is nobody's")
-        media = self._media(await self.client.local_host_towards(hop))
+        flow = await self.client.flow_towards(hop)
+        media = self._media(flow.local[0], peer=flow.remote[0])
         await media.open()
         try:
             call_id = endpoint.invite(
@@ -142,7 +143,7 @@ class VoIPPhone:
         endpoint.ring(event.call, SIPStatus.RINGING, now)
         call.give_up_after(RING_LIMIT)
 
-    def _media(self, advertised_host: str, *, peer: str | None = None) -> MediaSession:
+    def _media(self, advertised_host: str, *, peer: str) -> MediaSession:
         return MediaSession(
             local_host=self.client.settings.bind,
             advertised_host=advertised_host,
