@@ -13,13 +13,13 @@ async def test_frames_come_at_the_clocks_pace_without_drift() -> None:
 
     def sender(frames: int) -> None:
         ticks.append(frames)
-        time.sleep(0.005)  # work that a relative timer would add to each frame
+        time.sleep(0.01)  # work that a relative timer would add to each frame
 
     pacer.add(sender)
     await asyncio.sleep(0.6)
     pacer.remove(sender)
     elapsed = asyncio.get_running_loop().time() - began
-    assert abs(sum(ticks) - elapsed / FRAME) <= 2
+    assert abs(sum(ticks) - elapsed / FRAME) <= 6  # what a busy machine may still catch up
 
 
 async def test_a_stall_is_skipped_not_sent_in_a_burst() -> None:
@@ -34,7 +34,7 @@ async def test_a_stall_is_skipped_not_sent_in_a_burst() -> None:
     elapsed = asyncio.get_running_loop().time() - began
     assert max(ticks) >= 15
     assert len(ticks) <= elapsed / FRAME - 15
-    assert abs(sum(ticks) - elapsed / FRAME) <= 2
+    assert abs(sum(ticks) - elapsed / FRAME) <= 6  # what a busy machine may still catch up
 
 
 async def test_a_pacer_without_senders_has_no_timer_and_one_that_left_hears_nothing() -> None:
