@@ -173,8 +173,10 @@ class Requests:
                     call.reject(_refusal_status(status))
                 else:
                     call.hangup()
-            case contract.SendDTMF(digits=digits, duration_ms=duration_ms, gap_ms=gap_ms):
-                call.send_dtmf(digits, duration_ms=duration_ms, gap_ms=gap_ms)
+            case contract.SendDTMF(digits=digits, method=method, duration_ms=duration_ms, gap_ms=gap_ms):
+                if method not in (None, contract.DTMFMethod.RTP):
+                    raise RequestError(ErrorCode.INVALID_PAYLOAD, f"method: {method} can't be sent yet, only rtp")
+                await call.send_dtmf(digits, duration_ms=duration_ms, gap_ms=gap_ms)
             case contract.Play(url=url, loop=loop, volume=volume):
                 await call.play(url, loop=loop, volume=volume)
             case contract.StopPlayback():

@@ -1,13 +1,14 @@
 """VoIPCall: one call, its signalling in the core and its sound in a media session."""
 
 import asyncio
+import contextlib
 import re
 import time
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-from sip_bridge.errors import InvalidStateError, NegotiationError
+from sip_bridge.errors import InvalidStateError, MediaError, NegotiationError
 from sip_bridge.phone.events import CallChanged, CallFinished, DTMFPressed, PlaybackEnded
 from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaSession, PlaybackFinished
 from sip_bridge.sip.events import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from sip_bridge.phone.phone import VoIPPhone
 
 RING_LIMIT: Final = 180.0  # seconds: a caller that vanished without CANCEL doesn't ring for ever
+PRESS_WAIT: Final = 30.0  # seconds
 _DTMF_RELAY: Final = re.compile(rb"^\s*Signal\s*=\s*([0-9*#A-D])\s*$", re.MULTILINE | re.IGNORECASE)
 _DTMF_DURATION: Final = re.compile(rb"^\s*Duration\s*=\s*(\d{1,5})\s*$", re.MULTILINE | re.IGNORECASE)
 
@@ -131,10 +133,16 @@ class VoIPCall:
         self.media.muted = muted
         self._phone.tell(CallChanged(call=self))
 
-    def send_dtmf(self, digits: str, *, duration_ms: int, gap_ms: int) -> None:
-        """Press keys (RFC 4733)."""
+    async def send_dtmf(self, digits: str, *, duration_ms: int, gap_ms: int) -> None:
+        """Press keys (RFC 4733), and return when the last one was sent, so that a hang-up may follow.
+
+        While the other party holds the call they wait; nobody waits with them for longer than PRESS_WAIT.
+        """
         self._require_talking()
-        self.media.send_dtmf(digits, duration_ms=duration_ms, gap_ms=gap_ms)
+        pressed = self.media.send_dtmf(digits, duration_ms=duration_ms, gap_ms=gap_ms)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PRESS_WAIT):
+                await pressed.wait()
 
     def give_up_after(self, seconds: float) -> None:
         """End the call with "no answer" unless it is answered in time."""
@@ -213,7 +221,12 @@ class VoIPCall:
             self._phone.start_task(self._announce(self._announcement), name=f"announce to {self.call_id}")
 
     async def _announce(self, announcement: Announcement) -> None:
-        await self.media.play(announcement.source, settle=announcement.settle)
+        try:
+            await self.media.play(announcement.source, settle=announcement.settle)
+        except MediaError as error:
+            self._phone.tell(PlaybackEnded(call=self, source=announcement.source, completed=False, error=str(error)))
+            if announcement.hangup_after and self.is_talking:
+                self.hangup()
 
     def _take_answer(self, answer: bytes) -> bool:
         try:

@@ -122,7 +122,7 @@ class MediaSession:
         self._is_closed = True
         self._is_sending = False
         self._pacer.remove(self._tick)
-        self._outgoing.stop()
+        self._outgoing.close()
         if self._sockets is not None:
             for sock in self._sockets:
                 asyncio.get_running_loop().remove_reader(sock)
@@ -241,11 +241,16 @@ class MediaSession:
     def _finished(self, completed: bool) -> None:
         self.on_event(PlaybackFinished(source=self._source_name, completed=completed))
 
-    def send_dtmf(self, digits: str, *, duration_ms: int = 160, gap_ms: int = 80) -> None:
-        """Press keys; LocalProtocolError for what is none, InvalidStateError when the peer takes no RTP events."""
+    def send_dtmf(self, digits: str, *, duration_ms: int = 160, gap_ms: int = 80) -> asyncio.Event:
+        """Press keys; the event is set when the last one was sent or the call is over.
+
+        LocalProtocolError for what is no key, InvalidStateError when the peer takes no RTP events.
+        """
         if self._stream is None or self._stream.events_payload_type is None:
             raise InvalidStateError("the other party takes no key presses over RTP (telephone-event)")
-        self._outgoing.press(digits, duration_ms=duration_ms, gap_ms=gap_ms)
+        pressed = asyncio.Event()
+        self._outgoing.press(digits, duration_ms=duration_ms, gap_ms=gap_ms, on_pressed=pressed.set)
+        return pressed
 
     def _tick(self, frames: int) -> None:
         """The pacer's clock: 20 ms in each direction."""

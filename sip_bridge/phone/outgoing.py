@@ -1,5 +1,6 @@
 """What a call sends, frame by frame: key presses before sound, silence when there is none."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -30,7 +31,7 @@ class Outgoing:
         self._on_finished = on_finished
         self._source: AudioSource | None = None
         self._pending = b""  # PCM that does not fill a packet yet
-        self._keys: list[Iterator[EventFrame]] = []
+        self._keys: deque[tuple[Iterator[EventFrame], Callable[[], None]]] = deque()
         self._press_timestamp = 0
         self.muted = False
 
@@ -44,13 +45,22 @@ class Outgoing:
             self._source = None
             self._on_finished(False)  # noqa: FBT003  # a callback takes no keywords
 
-    def press(self, digits: str, *, duration_ms: int, gap_ms: int) -> None:
-        """Queue key presses; LocalProtocolError for what is none, InvalidStateError when too many wait."""
+    def press(self, digits: str, *, duration_ms: int, gap_ms: int, on_pressed: Callable[[], None]) -> None:
+        """Queue key presses; LocalProtocolError for what is none, InvalidStateError when too many wait.
+
+        ``on_pressed`` is called when the last of them was sent, with its gap, or will never be.
+        """
         keys = check_digits(digits)
         if len(self._keys) >= _MAX_SEQUENCES:
             raise InvalidStateError("too many key presses wait already")
         duration, gap = (min(max(ms, _SHORTEST_MS), _LONGEST_MS) * PCM_RATE // 1000 for ms in (duration_ms, gap_ms))
-        self._keys.append(event_frames(keys, duration=duration, gap=gap, frame=FRAME_SAMPLES))
+        self._keys.append((event_frames(keys, duration=duration, gap=gap, frame=FRAME_SAMPLES), on_pressed))
+
+    def close(self) -> None:
+        """The call is over: nothing more is sent, and nobody waits for it."""
+        self.stop()
+        while self._keys:
+            self._keys.popleft()[1]()
 
     def tick(self, stream: Stream, frames: int = 1) -> None:
         """Send the next 20 ms; ``frames`` is how many of them went by, more than one after a stall."""
@@ -93,9 +103,9 @@ class Outgoing:
     def _send_event(self, stream: Stream) -> bool:
         """The next frame of a key press; False when none is being pressed: a gap is sound like any other."""
         while self._keys:
-            frame = next(self._keys[0], None)
+            frame = next(self._keys[0][0], None)
             if frame is None:
-                del self._keys[0]
+                self._keys.popleft()[1]()
                 continue
             if not frame.payloads or stream.events_payload_type is None:
                 return False

@@ -178,7 +178,7 @@ async def test_every_key_press_of_the_caller_becomes_one_event(mqtt: Mqtt, stati
     await mqtt.event("RINGING")
     await mqtt.request("answer")
     await station.state(CallState.IN_CALL)
-    call.send_dtmf("12#", duration_ms=80, gap_ms=40)
+    await call.send_dtmf("12#", duration_ms=80, gap_ms=40)
     pressed = [await mqtt.event("DTMF") for _ in range(3)]
     assert [event.digits for event in pressed] == ["1", "2", "#"]
     assert [event.dtmf_method for event in pressed] == ["rtp"] * 3
@@ -193,6 +193,27 @@ async def test_the_door_opener_is_pressed_over_mqtt(mqtt: Mqtt, station: Phone, 
     assert response.status == "ok"
     assert [await key_of(station) for _ in range(2)] == ["*", "9"]
     assert call.is_talking
+
+
+async def test_a_hang_up_right_after_the_keys_does_not_cut_them(mqtt: Mqtt, station: Phone, door: str) -> None:
+    await station.call(door)
+    await mqtt.event("RINGING")
+    await mqtt.request("answer")
+    await mqtt.event("ACK")
+    await mqtt.request("send_dtmf", "*9#")
+    await mqtt.request("hangup")
+    assert [await key_of(station) for _ in range(3)] == ["*", "9", "#"]
+    assert (await station.finished()).cause is EndCause.HANGUP_REMOTE
+
+
+async def test_an_announcement_that_can_not_be_played_is_told_and_ends_the_call(
+    mqtt: Mqtt, station: Phone, tmp_path: Path
+) -> None:
+    await mqtt.request("dial", as_json(to=ringing_uri(station), play=str(tmp_path / "none.wav"), auto_hangup=True))
+    await (await station.state(CallState.RINGING)).answer()
+    played = await mqtt.event("PLAYBACK_DONE")
+    assert (played.completed, played.error) == (False, f"{tmp_path / 'none.wav'}: No such file or directory")
+    assert (await mqtt.event("CALL_ENDED")).end_reason == "hangup_local"
 
 
 async def key_of(phone: Phone) -> str:

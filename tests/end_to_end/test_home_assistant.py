@@ -1,0 +1,124 @@
+"""The whole chain in the real Home Assistant: a caller at one end, entities at the other."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.bridge import Bridge
+from tests.peers.home_assistant import HomeAssistant, State
+from tests.peers.sipp import Sipp
+
+DOORBELL = "event.door_doorbell"
+ENTITIES = {
+    "binary_sensor.door_in_call",
+    "binary_sensor.door_ringing",
+    "binary_sensor.home_connectivity",
+    "button.door_answer",
+    "button.door_hang_up",
+    DOORBELL,
+    "sensor.door_call_state",
+    "sensor.door_last_call",
+    "sensor.door_registration",
+    "sensor.door_remote_party",
+}
+
+
+@pytest.fixture(scope="module")
+def bridge(home_assistant: HomeAssistant, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bridge]:
+    """A bridge at Home Assistant's broker, found by discovery and confirmed as a person would."""
+    bridge = Bridge(tmp_path_factory.mktemp("bridge"), home_assistant.broker)
+    bridge.start()
+    try:
+        asyncio.run(confirm(home_assistant))
+        yield bridge
+    finally:
+        bridge.end()
+
+
+async def confirm(home_assistant: HomeAssistant) -> None:
+    flow = await home_assistant.wait_for_flow()
+    result = await home_assistant.step_flow(flow["flow_id"])
+    assert (result["type"], result["title"]) == ("create_entry", "Home")
+    await home_assistant.wait_for_state("sensor.door_call_state", "idle")
+
+
+async def press(home_assistant: HomeAssistant, button: str) -> None:
+    await home_assistant.call_service("button", "press", {"entity_id": button})
+
+
+async def device_of_the_line(home_assistant: HomeAssistant) -> str:
+    found: list[dict[str, Any]] = [device for device in await home_assistant.devices() if device["name"] == "Door"]
+    return str(found[0]["id"])
+
+
+async def doorbell(home_assistant: HomeAssistant) -> str:
+    """The doorbell's state: when it last rang."""
+    return str((await home_assistant.get_state(DOORBELL))["state"])
+
+
+async def test_the_bridge_is_found_and_has_a_device_and_one_a_line(
+    home_assistant: HomeAssistant, bridge: Bridge
+) -> None:
+    assert {entity["entity_id"] for entity in await home_assistant.entities()} == ENTITIES
+    devices = {device["name"]: device for device in await home_assistant.devices()}
+    assert devices["Door"]["via_device_id"] == devices["Home"]["id"]
+
+
+async def test_the_doorbell_rings_and_the_buttons_answer_and_hang_up(
+    home_assistant: HomeAssistant, bridge: Bridge, sipp: Sipp
+) -> None:
+    before = await doorbell(home_assistant)
+    caller = await sipp.call("uac_wait_bye", bridge.address, user="door")
+    await home_assistant.wait_for_state("binary_sensor.door_ringing", "on")
+
+    def has_rung(state: State) -> bool:
+        return state["state"] not in (before, "unknown") and state["attributes"]["event_type"] == "ring"
+
+    rang = await home_assistant.wait_for_state(DOORBELL, has_rung)
+    assert rang["attributes"]["caller_name"] == "Front door"
+    await press(home_assistant, "button.door_answer")
+    await home_assistant.wait_for_state("sensor.door_call_state", "in_call")
+    await home_assistant.wait_for_state("sensor.door_remote_party", "Front door")
+    await press(home_assistant, "button.door_hang_up")
+    await caller.succeeded()  # it saw our BYE
+    await home_assistant.wait_for_state("sensor.door_call_state", "idle")
+
+
+async def test_the_actions_dial_and_hang_up(home_assistant: HomeAssistant, bridge: Bridge, sipp: Sipp) -> None:
+    called = await sipp.listen("uas_answer")
+    line = await device_of_the_line(home_assistant)
+    await home_assistant.call_service("sip_phone", "dial", {"device_id": line, "to": f"sip:kitchen@{called.address}"})
+    await home_assistant.wait_for_state("sensor.door_call_state", "in_call")
+    await home_assistant.call_service("sip_phone", "hangup", {"device_id": line})
+    await called.succeeded()  # it saw our BYE
+    await home_assistant.wait_for_state("sensor.door_call_state", "idle")
+
+
+async def test_a_dead_bridge_makes_entities_unavailable_and_its_return_rings_nothing(
+    home_assistant: HomeAssistant, bridge: Bridge, sipp: Sipp
+) -> None:
+    await sipp.call("uac_wait_bye", bridge.address, user="door")
+    await home_assistant.wait_for_state("binary_sensor.door_ringing", "on")
+    rang = await doorbell(home_assistant)
+    async with home_assistant.states_of(DOORBELL) as states:
+        bridge.kill()
+        await home_assistant.wait_for_state("sensor.door_call_state", "unavailable")
+        await home_assistant.wait_for_state(DOORBELL, "unavailable")
+        await home_assistant.wait_for_state("binary_sensor.home_connectivity", "off")
+        sipp.stop()
+        bridge.start()
+        await home_assistant.wait_for_state("sensor.door_call_state", "idle", within=20)
+        await home_assistant.wait_for_state(DOORBELL, rang)
+    assert [state["state"] for state in states] == ["unavailable", rang]
+
+
+async def test_a_restart_of_home_assistant_rings_nothing(
+    home_assistant: HomeAssistant, bridge: Bridge, tmp_path: Path
+) -> None:
+    rang = await doorbell(home_assistant)
+    await home_assistant.restart()
+    await home_assistant.wait_for_state("sensor.door_call_state", "idle", within=30)
+    assert await doorbell(home_assistant) == rang
