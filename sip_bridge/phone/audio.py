@@ -4,6 +4,8 @@ A frame is 20 ms of signed 16-bit little-endian PCM at 8 kHz mono: 320 bytes.
 """
 
 import asyncio
+import os
+import stat
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -60,7 +62,9 @@ async def load(source: str, *, volume: float = 1.0) -> bytes:
 def _load(source: str, volume: float) -> bytes:
     path = _path(source)
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_open_without_waiting) as file:  # Path.open takes no opener
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise MediaError(f"{source}: not a file")
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -74,6 +78,11 @@ def _load(source: str, volume: float) -> bytes:
     if not pcm:
         raise MediaError(f"{source}: no sound in it")
     return pcm if volume == 1.0 else scaled(pcm, volume)
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Opening a pipe that nobody writes to would hold the thread for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _path(source: str) -> Path:

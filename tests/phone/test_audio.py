@@ -1,5 +1,6 @@
 """Files to PCM, and clips to frames."""
 
+import os
 from array import array
 from pathlib import Path
 
@@ -74,3 +75,9 @@ async def test_a_file_that_is_too_long_is_not_read_whole(tmp_path: Path, monkeyp
 async def test_a_volume_out_of_bounds_is_refused(volume: float) -> None:
     with pytest.raises(MediaError, match="volume: expected"):
         await load("any.wav", volume=volume)
+
+
+async def test_a_pipe_is_no_file_and_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(MediaError, match=r"pipe\.wav: not a file"):
+        await load(str(tmp_path / "pipe.wav"))
