@@ -81,14 +81,14 @@ def home_assistant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeAss
 
     folder = tmp_path_factory.mktemp("home_assistant")
     broker = Mosquitto(folder)
-    broker.start()
     home_assistant = HomeAssistant(folder / "config", broker)
+    broker.start()
     try:
         asyncio.run(home_assistant.set_up())
         yield home_assistant
     finally:
         if home_assistant.process.is_running:
-            asyncio.run(home_assistant.stop())
+            home_assistant.process.stop(within=60)
         broker.stop()
 
 

@@ -17,8 +17,8 @@ def forky_command(name: str) -> list[str]:
     if own is not None:
         return [own]
     if os.geteuid() != 0:
-        missing.peer_is_missing(f"no {name} on this machine, and the folder with Debian forky needs root")
+        missing.peer_is_missing(f"no {name} on this machine, and a folder with Debian forky needs root")
     found = subprocess.run([_ENTER, "sh", "-c", f"command -v {name}"], capture_output=True, text=True, check=False)
     if found.returncode != 0:
-        missing.peer_is_missing(f"no {name}: {found.stderr.strip() or 'the folder with Debian forky lacks it'}")
+        missing.peer_is_missing(f"no {name} on this machine, nor in a folder with Debian forky")
     return [str(_ENTER), name]

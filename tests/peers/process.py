@@ -62,7 +62,8 @@ class Process:
             errors="replace",
             env={**os.environ, **self._environment},
         )
-        self._reader = threading.Thread(target=self._read, args=(self._process,), name=f"reads {self.command[0]}")
+        name = f"reads {self.command[0]}"
+        self._reader = threading.Thread(target=self._read, args=(self._process,), name=name, daemon=True)
         self._reader.start()
 
     def wait_for_line(self, pattern: str, *, within: float = 15) -> str:
