@@ -79,6 +79,7 @@ type=aor
 max_contacts=1
 remove_existing=yes
 minimum_expiration=5
+maximum_expiration=10
 """
 
 
