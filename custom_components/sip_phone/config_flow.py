@@ -23,7 +23,7 @@ from .contract import (
     is_valid_id,
 )
 
-PROBE_TIMEOUT: Final = 5.0  # seconds; a retained message follows the subscription at once
+PROBE_TIMEOUT: Final = 10.0  # seconds; a retained message follows the subscription, which Home Assistant may queue
 
 
 class ProbeError(Exception):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -21,9 +23,12 @@ HOME = {"base_topic": "sip_bridge", "bridge": "home"}
 FOUND: dict[str, Any] = {"schema": 1, "bridge": "home", "name": "Home", "base_topic": "sip_bridge"}
 
 
-@pytest.fixture(autouse=True)
-def short_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config_flow, "PROBE_TIMEOUT", 0.2)
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Nobody will answer: don't wait for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config_flow, "PROBE_TIMEOUT", 0.2)
+        yield
 
 
 def found(payload: str | bytes, topic: str = "sip_bridge/discovery/home") -> MqttServiceInfo:
@@ -139,7 +144,8 @@ async def test_the_form_suggests_the_defaults(hass: HomeAssistant, bridge: FakeB
 async def test_a_mistake_is_named_and_can_be_put_right(
     hass: HomeAssistant, bridge: FakeBridge, values: dict[str, str], errors: dict[str, str]
 ) -> None:
-    form = await by_hand(hass, values)
+    with impatient():
+        form = await by_hand(hass, values)
     assert (form["type"], form["step_id"], form["errors"]) == (FlowResultType.FORM, "user", errors)
     added = await hass.config_entries.flow.async_configure(form["flow_id"], HOME)
     assert added["type"] is FlowResultType.CREATE_ENTRY
@@ -184,7 +190,8 @@ async def test_a_wrong_new_base_topic_changes_nothing_and_can_be_put_right(
     hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry, base_topic: str, errors: dict[str, str]
 ) -> None:
     form = await entry.start_reconfigure_flow(hass)
-    again = await hass.config_entries.flow.async_configure(form["flow_id"], {"base_topic": base_topic})
+    with impatient():
+        again = await hass.config_entries.flow.async_configure(form["flow_id"], {"base_topic": base_topic})
     assert (again["type"], again["errors"]) == (FlowResultType.FORM, errors)
     assert entry.data == HOME
     result = await hass.config_entries.flow.async_configure(form["flow_id"], {"base_topic": "sip_bridge"})

@@ -66,8 +66,9 @@ async def test_the_bridge_is_a_service_and_its_lines_are_devices_behind_it(
 async def test_a_silent_bridge_is_tried_again_later(
     hass: HomeAssistant, silent_bridge: FakeBridge, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(coordinator, "FIRST_STATE_TIMEOUT", 0.2)
-    await hass.config_entries.async_setup(entry.entry_id)
+    with monkeypatch.context() as impatient:
+        impatient.setattr(coordinator, "FIRST_STATE_TIMEOUT", 0.2)
+        await hass.config_entries.async_setup(entry.entry_id)
     assert (entry.state, entry.error_reason_translation_key) == (ConfigEntryState.SETUP_RETRY, "bridge_silent")
     silent_bridge.start(DOOR)
     await hass.config_entries.async_reload(entry.entry_id)
