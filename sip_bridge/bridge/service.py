@@ -62,14 +62,13 @@ class Bridge:
             will=(self.topics.of_bridge("state"), offline),
             filters=self.topics.requests,
             on_message=self._received,
-            on_home_assistant_online=lambda: None,  # the session publishes all retained topics again by itself
         )
         self._publisher = Publisher(self._session, self.topics, clock=time.time)
         return self._session
 
     def start(self) -> None:
         """Publish what is known, serve every line, and say online."""
-        publisher, config = self._started()
+        publisher, config = self._publishing, self._config
         publisher.show_bridge(name=config.bridge.name, version=__version__, phones=self.phones, config=redacted(config))
         for phone in self.phones.values():
             phone.start()
@@ -83,21 +82,21 @@ class Bridge:
         for phone in self.phones.values():
             phone.stop()
 
-    def _started(self) -> tuple[Publisher, Config]:
+    @property
+    def _publishing(self) -> Publisher:
         if self._publisher is None:
             raise RuntimeError("the bridge has no MQTT session yet")
-        return self._publisher, self._config
+        return self._publisher
 
     def _tell(self, phone: VoIPPhone, event: PhoneEvent) -> None:
         self._journal.tell(phone, event)
-        self._started()[0].tell(phone, event)
+        self._publishing.tell(phone, event)
 
     def health(self) -> contract.Health:
         """Figures for ``B/health``."""
         phones = self.phones.values()
-        publisher, _ = self._started()
         return contract.Health(
-            uptime_seconds=round(time.time() - publisher.started_at, 3),
+            uptime_seconds=round(time.time() - self._publishing.started_at, 3),
             accounts=len(phones),
             registered=sum(
                 translate.registration_state(phone.account, phone.registration) is contract.RegistrationState.REGISTERED
