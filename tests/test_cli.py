@@ -97,6 +97,20 @@ async def test_a_port_in_use_is_one_line_and_exit_code_1(tmp_path: Path) -> None
     assert errors.splitlines()[-1].startswith("sip-bridge: UDP 127.0.0.1:")
 
 
+async def test_a_broker_that_is_there_already_is_named_as_the_way_out(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        path = tmp_path / "config.yaml"
+        path.write_text(
+            f"mqtt: {{broker: embedded, port: {taken.getsockname()[1]}}}\naccounts:\n  - {{id: door, kind: direct}}\n"
+        )
+        code, _, errors = await outcome("run", "-c", str(path))
+    assert code == 1
+    assert "the embedded broker can't listen on 127.0.0.1" in errors.splitlines()[0]
+    assert errors.splitlines()[1:] == ["If a broker runs here already, use that one, with `mqtt: {host: 127.0.0.1}`."]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_it_says_where_it_listens_and_stops_cleanly(config_file: Path, number: signal.Signals) -> None:
     async with sip_bridge("run", "-c", str(config_file)) as process:

@@ -15,7 +15,7 @@ from sip_bridge import __version__, config
 from sip_bridge.cli.demo import run_demo
 from sip_bridge.cli.ring import ring_once
 from sip_bridge.cli.serve import serve
-from sip_bridge.errors import ConfigError, SipBridgeError
+from sip_bridge.errors import BrokerError, ConfigError, SipBridgeError
 
 _CONFIG = click.option(
     "-c",
@@ -85,4 +85,6 @@ def main() -> None:
         sys.exit(2)
     except SipBridgeError as error:
         click.echo(f"sip-bridge: {error}", err=True)
+        if isinstance(error, BrokerError):
+            click.echo("If a broker runs here already, use that one, with `mqtt: {host: 127.0.0.1}`.", err=True)
         sys.exit(1)
