@@ -1,6 +1,7 @@
 """``sip-bridge demo``: the bridge on its defaults, a door station that rings it, and the MQTT messages as a table."""
 
 import asyncio
+import contextlib
 import socket
 import tempfile
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from sip_bridge.phone.settings import DirectAccount, SIPSettings
 
 RING_SECONDS: Final = 3.0  # before the demo answers over MQTT
 TALK_SECONDS: Final = 3.0
-SETTLE_SECONDS: Final = 0.5  # for the last messages to be shown
+LAST_MESSAGE_SECONDS: Final = 5.0  # at the most, until the end of the call has come over MQTT
 
 _COLUMNS: Final = (("time", 12), ("topic", 46), ("message", 60))
 
@@ -69,7 +70,9 @@ async def run_demo(*, once: bool) -> None:
                     stop=stop,
                     say=lambda text: show.add(topic="(door station)", text=text),
                 )
-                await asyncio.sleep(SETTLE_SECONDS)
+                with contextlib.suppress(TimeoutError):  # a call that was never placed has no end to show
+                    async with asyncio.timeout(LAST_MESSAGE_SECONDS):
+                        await show.ended.wait()
                 if not once and not stop.is_set():
                     show.add(topic="(demo)", text="The bridge goes on: ring it yourself. Ctrl-C stops it.")
                     await stop.wait()
@@ -91,6 +94,7 @@ class _Messages:
         self._prefix = prefix
         self._console = Console()
         self.rang = asyncio.Event()
+        self.ended = asyncio.Event()
         self._row(_print_header)
 
     def _row(self, fill: Callable[[Table], None]) -> None:
@@ -113,6 +117,8 @@ class _Messages:
             self.add(topic=topic, text=seen.gist, style=_style(topic))
             if topic.endswith("/event/RINGING"):
                 self.rang.set()
+            elif topic.endswith("/event/CALL_ENDED"):
+                self.ended.set()
 
 
 def _print_header(table: Table) -> None:

@@ -41,11 +41,6 @@ def _matches(filter_levels: list[str], topic_levels: list[str]) -> bool:
     return len(filter_levels) == len(topic_levels)
 
 
-def topic_matches(topic_filter: str, topic: str) -> bool:
-    """Whether a message on ``topic`` goes to a subscriber of ``topic_filter``."""
-    return _matches(topic_filter.split("/"), topic.split("/"))
-
-
 @dataclass(slots=True)
 class SubscriptionIndex:
     """Who subscribed to what, by topic filter and then by client identifier."""

@@ -27,9 +27,17 @@ class Ear:
 
     def __init__(self) -> None:
         self.pcm = bytearray()
+        self._came = asyncio.Event()
 
     def write(self, frame: bytes) -> None:
         self.pcm += frame
+        self._came.set()
+
+    async def heard(self, seconds: float) -> None:
+        """Wait until so much sound has come; silence before it doesn't count."""
+        while len(bytes(self.pcm).strip(b"\0")) < seconds * 16000:
+            self._came.clear()
+            await self._came.wait()
 
     def power_at(self, frequency: float) -> float:
         """How much of the sound's power is in one frequency (Goertzel), 0 to 1; silence around it doesn't count."""

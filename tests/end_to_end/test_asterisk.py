@@ -135,8 +135,7 @@ async def test_sound_comes_back_through_echo(asterisk: Asterisk, tmp_path: Path)
         call.media.sinks.append(ear)
         await call.play(str(tmp_path / "tone.wav"))
         await played.wait()
-        await asyncio.sleep(0.3)  # the echo is behind by a jitter buffer and two networks
+        await ear.heard(0.98)  # the echo is behind by a jitter buffer and two networks
         assert call.media.codec == "PCMU"
         assert ear.power_at(440) > 0.9
-        assert len(ear.pcm) > 16000
         phone.stop()
