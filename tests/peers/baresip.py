@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.peers import missing
-from tests.peers.ports import LOOPBACK, free_sip_port, free_tcp_port
+from tests.peers.ports import LOOPBACK, free_sip_port_with_tls, free_tcp_port
 from tests.peers.process import PeerError, Process
 
 _MODULES = Path("/usr/lib/baresip/modules")
@@ -19,7 +19,7 @@ class Baresip:
 
     def __init__(self, folder: Path, *, account: str | None = None) -> None:
         """`account` is a line of baresip's accounts file; without it, a phone that registers nowhere."""
-        self.port = free_sip_port()
+        self.port = free_sip_port_with_tls()
         self.events: list[dict[str, Any]] = []
         self._account = account or f"<sip:baresip@{LOOPBACK}:{self.port}>;regint=0;audio_codecs=pcmu"
         self._folder = folder

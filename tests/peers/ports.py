@@ -1,6 +1,7 @@
 """Ports that the kernel says are free."""
 
 import asyncio
+import random
 import socket
 from pathlib import Path
 
@@ -34,6 +35,19 @@ def free_tcp_port() -> int:
 def free_sip_port() -> int:
     """A port on loopback that is free for UDP and for TCP."""
     return free_port(socket.SOCK_DGRAM, socket.SOCK_STREAM)
+
+
+def free_sip_port_with_tls() -> int:
+    """A port that is free for UDP and TCP, with the next one free too: SIP over TLS listens there.
+
+    Below the ports that the kernel gives to outgoing connections, or one of those could take the second meanwhile.
+    """
+    while True:
+        port = random.randrange(11000, 19000, 2)
+        both = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+        if port not in _RECENT and all(_is_free(each, kind) for each in (port, port + 1) for kind in both):
+            _RECENT.update((port, port + 1))
+            return port
 
 
 async def udp_port_taken(port: int, by: Process, *, within: float = 10) -> None:
