@@ -3,20 +3,31 @@
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sip_bridge.sip.dialog import DialogKey
 from sip_bridge.sip.events import Output, ResolveNeeded, Transmit
 from sip_bridge.sip.flow import Flow, Hop
+from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.schedule import Alarm, Schedule
 from sip_bridge.sip.timers import Timers
-from sip_bridge.sip.transactions.layer import TransactionLayer
+from sip_bridge.sip.transactions.layer import ServerTransaction, TransactionLayer
 
 if TYPE_CHECKING:
     from sip_bridge.sip.session import Session
 
-ALLOW: Final = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE"
-ACCEPT: Final = "application/sdp"
+
+class DialogUser(Protocol):
+    """What a dialog belongs to: a session, or a subscription."""
+
+    def receive_request(self, transaction: ServerTransaction, now: float) -> None:
+        """A request of the peer in this dialog (ACK and CANCEL apart)."""
+
+    def receive_ack(self, request: SIPMessage, now: float) -> None:
+        """An ACK in this dialog that ends no transaction."""
+
+    def cancel(self, request: SIPMessage, now: float) -> None:
+        """A CANCEL of an INVITE of the peer, already answered."""
 
 
 class Resolving(Protocol):
@@ -52,7 +63,7 @@ class Core:
         self.layer = TransactionLayer(timers=timers, schedule=self.schedule, transmit=self._transmit)
         self.outbox: deque[Output] = deque()
         self.counters: Counter[str] = Counter()
-        self.dialogs: dict[DialogKey, Session] = {}
+        self.dialogs: dict[DialogKey, DialogUser] = {}
         self.sessions: dict[str, Session] = {}
         self._resolving: dict[Hop, list[Resolving]] = {}
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from sip_bridge.sip.auth import Authenticator
+from sip_bridge.sip.capabilities import ALLOW
 from sip_bridge.sip.client_request import MAX_FORWARDS, ClientRequest, HeaderList, Plan
-from sip_bridge.sip.core import ALLOW, Core
+from sip_bridge.sip.core import Core
 from sip_bridge.sip.dialog import Dialog
 from sip_bridge.sip.events import CallAnswered, CallPlaced, CallProgressed, EndCause
 from sip_bridge.sip.fields import COOKIE, NameAddr, Via

@@ -6,8 +6,9 @@ from typing import ClassVar, Final
 
 from sip_bridge.errors import InvalidStateError, RemoteProtocolError
 from sip_bridge.sip.auth import Authenticator
+from sip_bridge.sip.capabilities import ACCEPT, ALLOW, unsupported_extensions
 from sip_bridge.sip.client_request import ClientRequest, HeaderList, Plan
-from sip_bridge.sip.core import ACCEPT, ALLOW, Core
+from sip_bridge.sip.core import Core
 from sip_bridge.sip.dialog import Dialog
 from sip_bridge.sip.events import (
     AnswerReceived,
@@ -18,7 +19,7 @@ from sip_bridge.sip.events import (
     OfferReceived,
     Origin,
 )
-from sip_bridge.sip.fields import get_param, is_token, parse_params
+from sip_bridge.sip.fields import get_param, parse_params
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.status import SIPStatus
@@ -86,7 +87,7 @@ class Session(ABC):
         if not self.dialog.is_in_order(request):
             transaction.respond(SIPStatus.SERVER_INTERNAL_ERROR, now, phrase="CSeq is not higher")
             return
-        required = required_extensions(request)
+        required = unsupported_extensions(request)
         if required:
             transaction.respond(SIPStatus.BAD_EXTENSION, now, headers=[("Unsupported", required)])
             return
@@ -265,14 +266,6 @@ class SessionRequestUser:
 
 class _Unheard(SessionRequestUser):
     """BYE: whatever the answer, the call is over (§15.1.1)."""
-
-
-def required_extensions(request: SIPMessage) -> str:
-    """The value of Unsupported: every extension that is required, for we have none (§8.2.2.3)."""
-    required = request.items("require")
-    if not all(is_token(option) for option in required):
-        raise RemoteProtocolError("Require holds more than option tags")
-    return ", ".join(required)
 
 
 def reason_of(request: SIPMessage) -> dict[str, int]:

@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from sip_bridge.sip import endpoint as endpoint_module
+from sip_bridge.sip import calls as calls_module
 from sip_bridge.sip.events import CallEnded, CallReceived
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.line import DirectLine
@@ -203,7 +203,7 @@ def test_answered_calls_do_not_count_as_unanswered(wire: Wire, raw: RawPeer, bob
 def test_an_endpoint_has_only_so_many_calls(
     wire: Wire, raw: RawPeer, bob: Party, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoint_module, "MAX_CALLS", 3)
+    monkeypatch.setattr(calls_module, "MAX_CALLS", 3)
     for number in range(5):
         raw.request(bob, "INVITE", call_id=f"c{number}", content=OFFER)
     wire.run(0.1)

@@ -1,0 +1,111 @@
+"""The calls of an endpoint: makes a session of each INVITE that comes and of each that is ordered."""
+
+from collections.abc import Mapping
+
+from sip_bridge.errors import InvalidStateError
+from sip_bridge.sip.auth import Authenticator
+from sip_bridge.sip.capabilities import ACCEPT
+from sip_bridge.sip.core import Core
+from sip_bridge.sip.dispatcher import accepts_sdp, has_foreign_body
+from sip_bridge.sip.fields import check_value
+from sip_bridge.sip.incoming import IncomingCall
+from sip_bridge.sip.line import RegisteredLine
+from sip_bridge.sip.outgoing import Invitation, OutgoingCall
+from sip_bridge.sip.policy import MAX_CALLS, MAX_UNANSWERED_PER_SOURCE, Policy
+from sip_bridge.sip.session import Session
+from sip_bridge.sip.status import SIPStatus
+from sip_bridge.sip.target import checked_headers, first_hop, target_uri
+from sip_bridge.sip.transactions.layer import ServerTransaction
+
+
+class Calls:
+    """Sessions by the call's id."""
+
+    def __init__(self, core: Core, policy: Policy, authenticators: Mapping[str, Authenticator]) -> None:
+        self._core = core
+        self._policy = policy
+        self._authenticators = authenticators
+
+    def session(self, call: str) -> Session:
+        """InvalidStateError when the call is over."""
+        session = self._core.sessions.get(call)
+        if session is None:
+            raise InvalidStateError(f"call {call} is over")
+        return session
+
+    def incoming(self, call: str) -> IncomingCall:
+        """InvalidStateError when the call is over or one of ours."""
+        session = self.session(call)
+        if not isinstance(session, IncomingCall):
+            raise InvalidStateError(f"call {call} is not an incoming call")
+        return session
+
+    def place(
+        self, line_id: str, target: str, offer: bytes, *, from_name: str | None, headers: Mapping[str, str]
+    ) -> str:
+        """See `Endpoint.invite`."""
+        line = self._policy.lines[line_id]
+        uri = target_uri(line, target)
+        hop = first_hop(line, uri)
+        proxy = line.outbound_proxy if isinstance(line, RegisteredLine) and hop == line.first_hop else None
+        call_id = self._core.chance.token(16)
+        session = OutgoingCall(
+            self._core,
+            call=call_id,
+            call_id=call_id,
+            line=line.id,
+            invitation=Invitation(
+                target=uri.format(),
+                user=line.user,
+                display_name=check_value(from_name or line.display_name, "from_name"),
+                domain=line.domain if isinstance(line, RegisteredLine) else None,
+                hop=hop,
+                offer=offer,
+                routes=(f"<{proxy.format()}>",) if proxy else (),
+                headers=checked_headers(headers),
+            ),
+            authenticator=self._authenticators.get(line.id),
+        )
+        self._core.sessions[session.id] = session
+        session.start()
+        return session.id
+
+    def receive(self, transaction: ServerTransaction, now: float) -> None:
+        """An INVITE outside any dialog."""
+        request, flow = transaction.request, transaction.flow
+        if has_foreign_body(request):
+            transaction.respond(SIPStatus.UNSUPPORTED_MEDIA_TYPE, now, headers=[("Accept", ACCEPT)])
+            return
+        if not accepts_sdp(request):
+            transaction.respond(SIPStatus.NOT_ACCEPTABLE, now)
+            return
+        line = self._policy.line_for(request, flow)
+        if line is None:
+            transaction.respond(SIPStatus.NOT_FOUND, now)
+            return
+        if self._is_crowded(flow.remote[0]):
+            self._core.counters["crowded"] += 1
+            transaction.respond(SIPStatus.TEMPORARILY_UNAVAILABLE, now, headers=[("Retry-After", "10")])
+            return
+        call = request.call_id
+        if call in self._core.sessions:
+            call = f"{call}#{transaction.to_tag}"  # a call to ourselves has both ends here
+        session = IncomingCall(
+            self._core,
+            call=call,
+            line=line.id,
+            contact_user=line.user,
+            transaction=transaction,
+            authenticator=self._authenticators.get(line.id),
+        )
+        session.start()
+        self._core.sessions[call] = session
+
+    def _is_crowded(self, source: str) -> bool:
+        sessions = self._core.sessions.values()
+        if len(sessions) >= MAX_CALLS:
+            return True
+        unanswered = sum(
+            1 for s in sessions if isinstance(s, IncomingCall) and not s.is_confirmed and s.source == source
+        )
+        return unanswered >= MAX_UNANSWERED_PER_SOURCE

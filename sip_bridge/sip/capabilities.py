@@ -1,0 +1,27 @@
+"""What this user agent can do, in the words of Allow, Accept, Supported and Allow-Events."""
+
+from typing import Final
+
+from sip_bridge.errors import RemoteProtocolError
+from sip_bridge.sip.fields import is_token
+from sip_bridge.sip.message import SIPMessage
+
+ALLOW: Final = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE"
+ACCEPT: Final = "application/sdp"
+EXTENSIONS: Final[frozenset[str]] = frozenset()  # option tags, in lower case
+
+# Methods that are known by name (RFC 3261 and the registry), whether or not they are served: others are 501.
+KNOWN_METHODS: Final = frozenset(
+    {"INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "UPDATE", "REGISTER", "MESSAGE", "SUBSCRIBE", "NOTIFY"}
+    | {"REFER", "PUBLISH", "PRACK"}
+)
+# Methods that only make sense in a dialog; outside one they get 481.
+IN_DIALOG_METHODS: Final = frozenset({"BYE", "INFO", "UPDATE", "PRACK", "NOTIFY"})
+
+
+def unsupported_extensions(request: SIPMessage) -> str:
+    """The value of Unsupported: what Require holds that is none of EXTENSIONS (RFC 3261 §8.2.2.3)."""
+    required = request.items("require")
+    if not all(is_token(option) for option in required):
+        raise RemoteProtocolError("Require holds more than option tags")
+    return ", ".join(option for option in required if option.lower() not in EXTENSIONS)
