@@ -11,7 +11,14 @@ from sip_bridge.mqtt.contract import Topics
 from sip_bridge.phone.call import VoIPCall
 from sip_bridge.phone.events import CallChanged, CallFinished, DTMFPressed, PhoneEvent, PlaybackEnded
 from sip_bridge.phone.phone import VoIPPhone
-from sip_bridge.sip.events import CallSignaled, RegistrationChanged
+from sip_bridge.sip.events import (
+    CallSignaled,
+    DialogStateReceived,
+    MessageReceived,
+    MessagesWaiting,
+    RegistrationChanged,
+    SubscriptionChanged,
+)
 
 
 class Clock(Protocol):
@@ -101,6 +108,8 @@ class Publisher:
                 self._registration_changed(phone, event)
             case CallChanged():
                 self.show_calls(phone)
+            case MessageReceived() | MessagesWaiting() | SubscriptionChanged() | DialogStateReceived():
+                pass  # the contract has no word for them yet
 
     def _signaled(self, phone: VoIPPhone, event: CallSignaled) -> None:
         call = phone.calls[event.call]

@@ -16,14 +16,13 @@ from sip_bridge.sip.events import (
     CallAnswered,
     CallConfirmed,
     CallEnded,
+    CallEvent,
     CallPlaced,
     CallProgressed,
     CallReceived,
     CallSignaled,
-    Event,
     InfoReceived,
     OfferReceived,
-    RegistrationChanged,
 )
 from sip_bridge.sip.fields import NameAddr
 from sip_bridge.sip.status import SIPStatus
@@ -183,7 +182,7 @@ class VoIPCall:
 
     # --- what the core tells ---
 
-    def handle(self, event: Event) -> None:
+    def handle(self, event: CallEvent) -> None:
         """A fact of the core about this call."""
         match event:
             case CallSignaled():
@@ -202,7 +201,7 @@ class VoIPCall:
                 self._info(content_type, content)
             case CallEnded():
                 self._ended(event)
-            case CallReceived() | CallPlaced() | RegistrationChanged():
+            case CallReceived() | CallPlaced():
                 raise AssertionError(f"{event} is the phone's to handle")
 
     def _progressed(self, status: SIPStatus, answer: bytes) -> None:

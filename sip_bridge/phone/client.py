@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -10,11 +11,11 @@ from typing import Final, Protocol, Self
 from sip_bridge.errors import TransportError
 from sip_bridge.phone.pacer import Pacer
 from sip_bridge.phone.ports import PortAllocator
-from sip_bridge.phone.resolver import Resolver, Target, has_route
+from sip_bridge.phone.resolver import Resolver, literal
 from sip_bridge.phone.settings import SIPSettings
 from sip_bridge.phone.transport import UDPTransport
 from sip_bridge.sip.endpoint import Endpoint
-from sip_bridge.sip.events import CallPlaced, CallReceived, Event, RegistrationChanged, ResolveNeeded, Transmit
+from sip_bridge.sip.events import CallPlaced, CallReceived, Event, LineEvent, ResolveNeeded, Transmit
 from sip_bridge.sip.flow import Flow, Hop
 from sip_bridge.sip.line import Line
 
@@ -38,7 +39,7 @@ class SIPClient:
         self._transport = UDPTransport(
             settings.bind, settings.port, receive=self._receive, advertised_host=settings.advertised_host
         )
-        self._resolver = Resolver(transports=("UDP",), reaches=self._reaches)
+        self._resolver = Resolver(socket.AF_INET6 if ":" in settings.bind else socket.AF_INET)
         self._tasks = asyncio.TaskGroup()
         self._users: dict[str, LineUser] = {}
         self._line_of: dict[str, str] = {}
@@ -126,9 +127,10 @@ class SIPClient:
         self.flush()
 
     def _dispatch(self, event: Event) -> None:
+        if isinstance(event, LineEvent):
+            self._users[event.line].handle(event)
+            return
         match event:
-            case RegistrationChanged(line=line):
-                self._users[line].handle(event)
             case CallReceived(call=call, line=line) | CallPlaced(call=call, line=line):
                 self._line_of[call] = line
                 self._users[line].handle(event)
@@ -173,9 +175,11 @@ class SIPClient:
     def _resolve(self, hop: Hop) -> None:
         if hop.transport not in (None, "UDP"):
             _LOG.warning("%s wants %s, which is not built yet", hop.host, hop.transport)
-        known = self._resolver.numeric(hop)
+            self.endpoint.resolved(hop, (), self.now)
+            return
+        known = literal(hop)
         if known is not None:
-            self.endpoint.resolved(hop, self._flows(known), self.now)
+            self.endpoint.resolved(hop, self._flows((known,)), self.now)
         else:
             self.start_task(self._resolve_name(hop), name=f"resolve {hop.host}")
 
@@ -184,16 +188,13 @@ class SIPClient:
         self.endpoint.resolved(hop, flows, self.now)
         self.flush()
 
-    def _reaches(self, address: str) -> bool:
-        return (":" in address) == (":" in self.settings.bind) and has_route(address)
-
-    def _flows(self, targets: tuple[Target, ...]) -> tuple[Flow, ...]:
+    def _flows(self, addresses: tuple[tuple[str, int], ...]) -> tuple[Flow, ...]:
         flows = []
-        for target in targets:
+        for host, port in addresses:
             try:
-                flows.append(self._transport.flow_to(target.host, target.port))
+                flows.append(self._transport.flow_to(host, port))
             except OSError as error:
-                _LOG.debug("no route to %s: %s", target.host, error.strerror)
+                _LOG.debug("no route to %s: %s", host, error.strerror)
         return tuple(flows)
 
 

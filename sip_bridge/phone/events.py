@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from sip_bridge.sip.events import CallSignaled, EndCause, RegistrationChanged
+from sip_bridge.sip.events import (
+    CallSignaled,
+    DialogStateReceived,
+    EndCause,
+    MessageReceived,
+    MessagesWaiting,
+    RegistrationChanged,
+    SubscriptionChanged,
+)
 from sip_bridge.sip.status import SIPStatus
 
 if TYPE_CHECKING:
@@ -49,4 +57,15 @@ class PlaybackEnded:
     error: str | None
 
 
-PhoneEvent = CallSignaled | CallChanged | CallFinished | DTMFPressed | PlaybackEnded | RegistrationChanged
+PhoneEvent = (
+    CallSignaled
+    | CallChanged
+    | CallFinished
+    | DTMFPressed
+    | PlaybackEnded
+    | RegistrationChanged
+    | MessageReceived
+    | MessagesWaiting
+    | SubscriptionChanged
+    | DialogStateReceived
+)

@@ -12,7 +12,21 @@ from sip_bridge.phone.events import CallChanged, CallFinished, PhoneEvent
 from sip_bridge.phone.media import MediaSession
 from sip_bridge.phone.settings import Account, DirectAccount, RegisteredAccount
 from sip_bridge.sip.auth import Credentials
-from sip_bridge.sip.events import CallPlaced, CallReceived, Event, RegistrationChanged, RegistrationState
+from sip_bridge.sip.events import (
+    CallPlaced,
+    CallReceived,
+    DialogStateReceived,
+    Event,
+    MessageFailed,
+    MessageReceived,
+    MessageSent,
+    MessagesWaiting,
+    OptionsAnswered,
+    OptionsFailed,
+    RegistrationChanged,
+    RegistrationState,
+    SubscriptionChanged,
+)
 from sip_bridge.sip.fields import NameAddr
 from sip_bridge.sip.flow import Hop
 from sip_bridge.sip.line import DirectLine, Line, RegisteredLine
@@ -20,6 +34,8 @@ from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.uri import SIPURI
 
 Listener = Callable[["VoIPPhone", PhoneEvent], None]
+Outcome = MessageSent | MessageFailed | OptionsAnswered | OptionsFailed
+MAX_REQUESTS: Final = 32  # texts and questions of one account that wait for their answer
 MAX_OUTGOING: Final = 8  # calls that one account may have placed at a time
 
 
@@ -32,6 +48,7 @@ class VoIPPhone:
         self.account = account
         self.calls: dict[str, VoIPCall] = {}
         self.registration: RegistrationChanged | None = None
+        self._outcomes: dict[str, asyncio.Future[Outcome]] = {}
 
     def start(self) -> None:
         """Serve the line, and register it if it has a registrar."""
@@ -107,6 +124,38 @@ class VoIPPhone:
         self.client.flush()
         return call
 
+    async def send_message(self, target: str, text: str) -> MessageSent | MessageFailed:
+        """Send a text to a number or SIP URI and wait, 32 s at the most for each address, for what becomes of it."""
+        endpoint = self.client.endpoint
+        outcome = await self._outcome(lambda: endpoint.send_message(self.account.id, target, text, self.client.now))
+        assert isinstance(outcome, MessageSent | MessageFailed)  # noqa: S101  # the id is the message's
+        return outcome
+
+    async def send_options(self, target: str) -> OptionsAnswered | OptionsFailed:
+        """Ask a peer whether it is there and what it can do."""
+        endpoint = self.client.endpoint
+        outcome = await self._outcome(lambda: endpoint.send_options(self.account.id, target, self.client.now))
+        assert isinstance(outcome, OptionsAnswered | OptionsFailed)  # noqa: S101  # the id is the query's
+        return outcome
+
+    async def _outcome(self, send: Callable[[], str]) -> Outcome:
+        if len(self._outcomes) >= MAX_REQUESTS:
+            raise NotAllowedError(f"{MAX_REQUESTS} requests wait for their answer already")
+        request = send()
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._outcomes[request] = outcome
+        try:
+            self.client.flush()
+            return await outcome
+        finally:
+            del self._outcomes[request]
+
+    def _settle(self, request: str, outcome: Outcome) -> None:
+        """Whoever waited may have been cancelled."""
+        waiting = self._outcomes.get(request)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(outcome)
+
     # --- what the core tells ---
 
     def handle(self, event: Event) -> None:
@@ -114,6 +163,12 @@ class VoIPPhone:
         match event:
             case RegistrationChanged():
                 self.registration = event
+                self.tell(event)
+            case MessageSent(message=request) | MessageFailed(message=request):
+                self._settle(request, event)
+            case OptionsAnswered(query=request) | OptionsFailed(query=request):
+                self._settle(request, event)
+            case MessageReceived() | MessagesWaiting() | SubscriptionChanged() | DialogStateReceived():
                 self.tell(event)
             case CallReceived():
                 self._received(event)

@@ -6,9 +6,17 @@ from sip_bridge.errors import RemoteProtocolError
 from sip_bridge.sip.fields import is_token
 from sip_bridge.sip.message import SIPMessage
 
-ALLOW: Final = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE"
+ALLOW: Final = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, MESSAGE"
 ACCEPT: Final = "application/sdp"
 EXTENSIONS: Final[frozenset[str]] = frozenset()  # option tags, in lower case
+
+# The answer to OPTIONS, in a dialog and outside (RFC 3261 §11.2).
+CAPABILITIES: Final = (
+    ("Allow", ALLOW),
+    ("Accept", f"{ACCEPT}, text/plain"),
+    ("Accept-Encoding", "identity"),
+    ("Accept-Language", "en"),
+)
 
 # Methods that are known by name (RFC 3261 and the registry), whether or not they are served: others are 501.
 KNOWN_METHODS: Final = frozenset(

@@ -3,8 +3,9 @@
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+from sip_bridge.sip.allowance import Allowance
 from sip_bridge.sip.dialog import DialogKey
 from sip_bridge.sip.events import Output, ResolveNeeded, Transmit
 from sip_bridge.sip.flow import Flow, Hop
@@ -15,6 +16,10 @@ from sip_bridge.sip.transactions.layer import ServerTransaction, TransactionLaye
 
 if TYPE_CHECKING:
     from sip_bridge.sip.session import Session
+
+
+MESSAGE_BURST: Final = 20  # texts that one host may send at once, ...
+MESSAGES_PER_SECOND: Final = 1.0  # ... and how many after that
 
 
 class DialogUser(Protocol):
@@ -65,6 +70,7 @@ class Core:
         self.counters: Counter[str] = Counter()
         self.dialogs: dict[DialogKey, DialogUser] = {}
         self.sessions: dict[str, Session] = {}
+        self.message_allowance = Allowance(burst=MESSAGE_BURST, per_second=MESSAGES_PER_SECOND)
         self._resolving: dict[Hop, list[Resolving]] = {}
 
     def _transmit(self, data: bytes, flow: Flow) -> None:

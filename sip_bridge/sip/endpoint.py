@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator, Mapping
 from sip_bridge.errors import InvalidStateError
 from sip_bridge.sip.auth import Authenticator
 from sip_bridge.sip.calls import Calls
-from sip_bridge.sip.capabilities import ACCEPT, ALLOW
+from sip_bridge.sip.capabilities import ACCEPT, CAPABILITIES
 from sip_bridge.sip.core import Core
 from sip_bridge.sip.dispatcher import Dispatcher, has_foreign_body
 from sip_bridge.sip.events import Output, RegistrationState
 from sip_bridge.sip.flow import Flow, Hop
+from sip_bridge.sip.instant_message import Messages
 from sip_bridge.sip.line import Line, RegisteredLine
+from sip_bridge.sip.options import OptionsQuery
+from sip_bridge.sip.plans import Origins
 from sip_bridge.sip.policy import Policy
 from sip_bridge.sip.registration import Registration
 from sip_bridge.sip.status import SIPStatus
@@ -37,6 +40,9 @@ class Endpoint:
         self._dispatcher = Dispatcher(self._core, self._policy)
         self._dispatcher.serve("INVITE", self._calls.receive)
         self._dispatcher.serve("OPTIONS", self._receive_options)
+        self._origins = Origins(self._policy, self._authenticators)
+        self._messages = Messages(self._core, self._policy)
+        self._dispatcher.serve("MESSAGE", self._messages.receive)
 
     # --- time and output ---
 
@@ -165,7 +171,23 @@ class Endpoint:
         """Refuse `OfferReceived`."""
         self._calls.session(call).refuse_offer(status, now)
 
-    # --- messages ---
+    # --- texts, questions, subscriptions ---
+
+    def send_message(
+        self, line_id: str, target: str, text: str, now: float, *, content_type: str = "text/plain"
+    ) -> str:
+        """Send a text; returns the id that `MessageSent` or `MessageFailed` will name. Errors as `invite`."""
+        del now
+        return self._messages.send(self._origins.of(line_id, target), text, content_type=content_type)
+
+    def send_options(self, line_id: str, target: str, now: float) -> str:
+        """Ask a peer what it can do; returns the id that `OptionsAnswered` or `OptionsFailed` will name."""
+        del now
+        query = OptionsQuery(self._core, self._origins.of(line_id, target))
+        query.send()
+        return query.id
+
+    # --- what comes ---
 
     def receive(self, data: bytes, flow: Flow, now: float) -> None:
         """Bytes of one message arrived; never raises on what a peer sent: it answers, or drops and counts."""
@@ -178,4 +200,4 @@ class Endpoint:
             return
         found = self._policy.line_for(transaction.request, transaction.flow) is not None
         status = SIPStatus.OK if found else SIPStatus.NOT_FOUND
-        transaction.respond(status, now, headers=[("Allow", ALLOW), ("Accept", ACCEPT)])
+        transaction.respond(status, now, headers=CAPABILITIES)

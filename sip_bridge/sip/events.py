@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Literal
 
+from sip_bridge.sip.dialog_info import DialogInfo
 from sip_bridge.sip.fields import NameAddr
 from sip_bridge.sip.flow import Flow, Hop
 from sip_bridge.sip.status import SIPStatus
@@ -152,9 +153,101 @@ class CallEnded:
     q850: int | None = None
 
 
-Event = (
-    RegistrationChanged
-    | CallReceived
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageReceived:
+    """A MESSAGE came, already answered (RFC 3428)."""
+
+    line: str
+    remote: NameAddr
+    content_type: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageSent:
+    """Our MESSAGE got its 2xx."""
+
+    line: str
+    message: str
+    status: SIPStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageFailed:
+    """Our MESSAGE was refused with ``status``, or, without one, got no answer."""
+
+    line: str
+    message: str
+    cause: EndCause
+    status: SIPStatus | None = None
+    phrase: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionsAnswered:
+    """A peer answered our OPTIONS with whatever status: it is there, and ``allow`` is what it can do."""
+
+    line: str
+    query: str
+    status: SIPStatus
+    allow: tuple[str, ...] = ()
+    server: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionsFailed:
+    """Nobody answered our OPTIONS."""
+
+    line: str
+    query: str
+    cause: EndCause
+
+
+class SubscriptionState(Enum):
+    """Where a subscription of ours stands."""
+
+    SUBSCRIBING = auto()
+    PENDING = auto()  # the notifier has not made up its mind
+    ACTIVE = auto()
+    FAILED = auto()  # it is tried again
+    REFUSED = auto()  # the notifier has no such thing: it is tried again, but seldom
+    ENDED = auto()  # by us, or because the state can't change any more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionChanged:
+    """A subscription moved; ``reason`` is the notifier's, ``retry_in`` seconds pass before the next attempt."""
+
+    line: str
+    subscription: str
+    package: str
+    state: SubscriptionState
+    status: SIPStatus | None = None
+    reason: str | None = None
+    retry_in: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessagesWaiting:
+    """What waits in the line's mailbox (RFC 3842): whether anything does, and how many voice messages."""
+
+    line: str
+    waiting: bool
+    new: int
+    old: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialogStateReceived:
+    """The calls of somebody whom we watch (RFC 4235)."""
+
+    line: str
+    subscription: str
+    info: DialogInfo
+
+
+CallEvent = (
+    CallReceived
     | CallPlaced
     | CallSignaled
     | CallProgressed
@@ -165,4 +258,16 @@ Event = (
     | InfoReceived
     | CallEnded
 )
+LineEvent = (
+    RegistrationChanged
+    | MessageReceived
+    | MessageSent
+    | MessageFailed
+    | OptionsAnswered
+    | OptionsFailed
+    | SubscriptionChanged
+    | MessagesWaiting
+    | DialogStateReceived
+)
+Event = CallEvent | LineEvent
 Output = Transmit | ResolveNeeded | Event

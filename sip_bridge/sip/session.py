@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 from sip_bridge.errors import InvalidStateError, RemoteProtocolError
 from sip_bridge.sip.auth import Authenticator
-from sip_bridge.sip.capabilities import ACCEPT, ALLOW, unsupported_extensions
+from sip_bridge.sip.capabilities import ACCEPT, ALLOW, CAPABILITIES, unsupported_extensions
 from sip_bridge.sip.client_request import ClientRequest, HeaderList, Plan
 from sip_bridge.sip.core import Core
 from sip_bridge.sip.dialog import Dialog
@@ -21,6 +21,7 @@ from sip_bridge.sip.events import (
 )
 from sip_bridge.sip.fields import get_param, parse_params
 from sip_bridge.sip.flow import Flow
+from sip_bridge.sip.instant_message import receive_message
 from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.success import UnacknowledgedSuccess
@@ -136,7 +137,10 @@ class Session(ABC):
         self._core.emit(InfoReceived(call=self.id, content_type=request.content_type, content=request.content))
 
     def _receive_options(self, transaction: ServerTransaction, now: float) -> None:
-        transaction.respond(SIPStatus.OK, now, headers=[("Allow", ALLOW), ("Accept", ACCEPT)])
+        transaction.respond(SIPStatus.OK, now, headers=CAPABILITIES)
+
+    def _receive_message(self, transaction: ServerTransaction, now: float) -> None:
+        receive_message(self._core, transaction, self.line, now)
 
     _HANDLERS: ClassVar[dict[str, Callable[["Session", ServerTransaction, float], None]]] = {
         "BYE": _receive_bye,
@@ -144,6 +148,7 @@ class Session(ABC):
         "UPDATE": _receive_offer,
         "INFO": _receive_info,
         "OPTIONS": _receive_options,
+        "MESSAGE": _receive_message,
     }
 
     # --- the ACK to our 2xx ---

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sip_bridge.sip.events import CallEnded, Event, RegistrationChanged
+from sip_bridge.sip.events import CallEnded, Event, LineEvent
 from sip_bridge.sip.incoming import IncomingCall
 from sip_bridge.sip.status import SIPStatus
 from tests.scenario import ANSWER, Party, Sent, Wire
@@ -112,14 +112,14 @@ class Agreement(RuleBasedStateMachine):
             assert left == (0, 0, 0, None)
         for party in self.sides.values():
             ends = Counter(event.call for event in party.events if isinstance(event, CallEnded))
-            known = {event.call for event in party.events if not isinstance(event, RegistrationChanged)}
+            known = {event.call for event in party.events if not isinstance(event, LineEvent)}
             assert ends == dict.fromkeys(known, 1)
 
 
 def is_quiet_after_the_end(events: Iterable[Event]) -> bool:
     ended: set[str] = set()
     for event in events:
-        assert not isinstance(event, RegistrationChanged)
+        assert not isinstance(event, LineEvent)
         if event.call in ended:
             return False
         if isinstance(event, CallEnded):

@@ -151,7 +151,7 @@ VALID = {
             "Content-Type: multipart/mixed;boundary=7a9cbec02ceef655\nContent-Length: 68\n\n"
             "--7a9cbec02ceef655\nContent-Type: text/plain\n\nHi\n--7a9cbec02ceef655--\n"
         ),
-        "405",
+        "200",
     ),
     "3.1.1.12 an unusual reason phrase": (
         f"SIP/2.0 200 = 2**3 * 5**2 но сто девяносто девять - простое\n{usual()}L: 0\n\n",

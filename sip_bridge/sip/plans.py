@@ -1,0 +1,91 @@
+"""Requests of ours beside INVITE and REGISTER: as which line they go out, and how they go within a dialog."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sip_bridge.sip.auth import Authenticator
+from sip_bridge.sip.client_request import HeaderList, Plan
+from sip_bridge.sip.fields import NameAddr
+from sip_bridge.sip.flow import Flow, Hop
+from sip_bridge.sip.line import Line, RegisteredLine
+from sip_bridge.sip.policy import Policy
+from sip_bridge.sip.target import first_hop, target_uri
+from sip_bridge.sip.uri import SIPURI
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """As whom, to whom and which way a request outside a dialog goes."""
+
+    line: Line
+    target: SIPURI
+    authenticator: Authenticator | None = None
+
+    @property
+    def hop(self) -> Hop:
+        """Where it goes first."""
+        return first_hop(self.line, self.target)
+
+    def local(self, flow: Flow, tag: str) -> NameAddr:
+        """From: a registered line names itself by its domain, a direct one by its address towards the peer."""
+        domain = self.line.domain if isinstance(self.line, RegisteredLine) else flow.local[0]
+        uri = SIPURI(user=self.line.user, host=domain)
+        return NameAddr(uri=uri.format(), display_name=self.line.display_name, params=(("tag", tag),))
+
+    def routes(self) -> HeaderList:
+        """Route, where the line has a proxy in front."""
+        proxy = self.line.outbound_proxy if isinstance(self.line, RegisteredLine) else None
+        at_proxy = proxy is not None and self.hop == Hop.of(proxy)
+        return [("Route", f"<{proxy.format()}>")] if proxy is not None and at_proxy else []
+
+
+class Origins:
+    """What an application says of a request, a line's id and a number or URI, made into an `Origin`."""
+
+    def __init__(self, policy: Policy, authenticators: Mapping[str, Authenticator]) -> None:
+        self._policy = policy
+        self._authenticators = authenticators
+
+    def of(self, line_id: str, target: str) -> Origin:
+        """LocalProtocolError for a target that is none."""
+        line = self._policy.lines[line_id]
+        return Origin(line=line, target=target_uri(line, target), authenticator=self._authenticators.get(line_id))
+
+
+def contact_of(flow: Flow, user: str) -> str:
+    """Where the peer at the other end of a flow reaches us."""
+    transport = () if flow.transport == "UDP" else (("transport", flow.transport.lower()),)
+    return SIPURI(user=user, host=flow.local[0], port=flow.local[1], params=transport).format()
+
+
+def plan_outside(
+    method: str,
+    origin: Origin,
+    *,
+    call_id: str,
+    tag: str,
+    next_seq: Callable[[], int],
+    headers: Callable[[Flow], HeaderList],
+    content: bytes = b"",
+) -> Plan:
+    """A request outside any dialog."""
+    uri = origin.target.format()
+
+    def all_headers(flow: Flow) -> HeaderList:
+        return [
+            ("From", origin.local(flow, tag).format()),
+            ("To", f"<{uri}>"),
+            ("Call-ID", call_id),
+            *origin.routes(),
+            *headers(flow),
+        ]
+
+    return Plan(
+        method=method,
+        uri=uri,
+        hop=origin.hop,
+        headers=all_headers,
+        next_seq=next_seq,
+        content=content,
+        authenticator=origin.authenticator,
+    )
