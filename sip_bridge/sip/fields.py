@@ -4,6 +4,7 @@ Scanners on ``str.find`` and ``partition``: they run in linear time and can't ba
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -78,6 +79,17 @@ def split_outside(text: str, separator: str) -> list[str]:
         start = end + 1
     items.append(text[start:].strip())
     return items
+
+
+def split_leniently(lines: Iterable[str], *, limit: int) -> list[str]:
+    """The first elements of a comma-separated header that only informs: a line that can't be split is passed over."""
+    items: list[str] = []
+    for line in lines:
+        try:
+            items += [item for item in split_outside(line, ",") if item]
+        except RemoteProtocolError:
+            continue
+    return items[:limit]
 
 
 def partition_outside(text: str, separator: str) -> tuple[str, str]:

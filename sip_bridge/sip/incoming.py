@@ -8,10 +8,12 @@ from sip_bridge.sip.core import Core
 from sip_bridge.sip.dialog import Dialog
 from sip_bridge.sip.events import CallConfirmed, CallReceived, EndCause
 from sip_bridge.sip.message import SIPMessage
-from sip_bridge.sip.session import ANSWERED_ELSEWHERE, Session, reason_of
+from sip_bridge.sip.reason import Q850, SIP, cause_of
+from sip_bridge.sip.session import Session
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.transactions.layer import ServerTransaction
 
+ANSWERED_ELSEWHERE: Final = 200  # the SIP cause in the Reason of a CANCEL (RFC 3326)
 # A ringing that takes longer is kept alive in proxies by a provisional response each minute (§13.3.1.1).
 RING_REFRESH: Final = 60.0
 
@@ -101,10 +103,9 @@ class IncomingCall(Session):
         self._ring_alarm.clear()
         self._transaction.respond(SIPStatus.REQUEST_TERMINATED, now)
         self._signal("remote", "CANCEL")
-        causes = reason_of(request)
-        elsewhere = causes.get("sip") == ANSWERED_ELSEWHERE
+        elsewhere = cause_of(request, SIP) == ANSWERED_ELSEWHERE
         cause = EndCause.ANSWERED_ELSEWHERE if elsewhere else EndCause.CANCELED
-        self.end(cause, q850=causes.get("q.850"))
+        self.end(cause, q850=cause_of(request, Q850))
 
     def hangup(self, now: float) -> None:
         """BYE; before the ACK it has to wait for it (§15). A ringing call is declined."""

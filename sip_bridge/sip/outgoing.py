@@ -12,7 +12,8 @@ from sip_bridge.sip.events import CallAnswered, CallPlaced, CallProgressed, EndC
 from sip_bridge.sip.fields import COOKIE, NameAddr, Via
 from sip_bridge.sip.flow import Flow, Hop
 from sip_bridge.sip.message import VERSION, SIPMessage
-from sip_bridge.sip.session import Session, reason_of
+from sip_bridge.sip.reason import Q850, cause_of
+from sip_bridge.sip.session import Session
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.uri import SIPURI
 
@@ -103,7 +104,7 @@ class OutgoingCall(Session):
             self._success(request, response, now)
         elif not self.is_over:
             self._signal("remote", "INVITE", status, response.phrase)
-            q850 = reason_of(response).get("q.850")
+            q850 = cause_of(response, Q850)
             self.end(EndCause.REJECTED, status=status, phrase=response.phrase, q850=q850)
 
     def request_failed(self, request: ClientRequest, cause: EndCause, now: float) -> None:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, Final
 
-from sip_bridge.errors import InvalidStateError, RemoteProtocolError
+from sip_bridge.errors import InvalidStateError
 from sip_bridge.sip.auth import Authenticator
 from sip_bridge.sip.capabilities import ACCEPT, ALLOW, CAPABILITIES, unsupported_extensions
 from sip_bridge.sip.client_request import ClientRequest, HeaderList, Plan
@@ -19,16 +19,15 @@ from sip_bridge.sip.events import (
     OfferReceived,
     Origin,
 )
-from sip_bridge.sip.fields import get_param, parse_params
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.instant_message import receive_message
 from sip_bridge.sip.message import SIPMessage
+from sip_bridge.sip.reason import Q850, cause_of
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.success import UnacknowledgedSuccess
 from sip_bridge.sip.transactions.layer import ServerTransaction
 from sip_bridge.sip.uri import SIPURI
 
-ANSWERED_ELSEWHERE: Final = 200  # the SIP cause in a Reason header (RFC 3326) on CANCEL
 RETRY_AFTER_BOUND: Final = 10  # seconds, RFC 3261 §14.2
 
 
@@ -102,7 +101,7 @@ class Session(ABC):
         transaction.respond(SIPStatus.OK, now)
         self._signal("remote", "BYE")
         self._abort_pending(now)
-        self.end(EndCause.HANGUP_REMOTE, q850=reason_of(transaction.request).get("q.850"))
+        self.end(EndCause.HANGUP_REMOTE, q850=cause_of(transaction.request, Q850))
 
     def _abort_pending(self, now: float) -> None:
         """A BYE ends requests that still wait for their answer too (§15.1.2)."""
@@ -271,17 +270,3 @@ class SessionRequestUser:
 
 class _Unheard(SessionRequestUser):
     """BYE: whatever the answer, the call is over (§15.1.1)."""
-
-
-def reason_of(request: SIPMessage) -> dict[str, int]:
-    """The causes of a Reason header by protocol (RFC 3326): ``{"q.850": 16, "sip": 200}``."""
-    causes = {}
-    try:
-        for item in request.items("reason"):
-            protocol, semicolon, params = item.partition(";")
-            cause = get_param(parse_params(semicolon + params), "cause") or ""
-            if cause.isascii() and cause.isdigit() and len(cause) <= 3:
-                causes[protocol.strip().lower()] = int(cause)
-    except RemoteProtocolError:
-        return {}  # informative only: a malformed reason is no reason to refuse a BYE
-    return causes
