@@ -14,6 +14,7 @@ SipBridgeError
 ├── MediaError                   a file or URL that can't be played
 ├── TransportError               a socket that can't be opened or written, a name that can't be resolved
 ├── NotAllowedError              policy says no
+├── RequestRefusedError          the other side refused what we asked for; ``status`` is its answer
 └── BrokerError                  the embedded MQTT broker can't start
 """
 
@@ -76,6 +77,14 @@ class TransportError(SipBridgeError):
 
 class NotAllowedError(SipBridgeError):
     """Policy forbids this call or number."""
+
+
+class RequestRefusedError(SipBridgeError):
+    """The other side refused a request of ours, or did not answer it; ``status`` is the SIP status code."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class BrokerError(SipBridgeError):

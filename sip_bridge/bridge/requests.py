@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from sip_bridge.bridge import translate
@@ -14,6 +13,7 @@ from sip_bridge.errors import (
     NegotiationError,
     NoPortsAvailableError,
     NotAllowedError,
+    RequestRefusedError,
     SipBridgeError,
     TransportError,
 )
@@ -36,6 +36,7 @@ _CODES: Final[tuple[tuple[type[SipBridgeError], ErrorCode], ...]] = (
     (NegotiationError, ErrorCode.MEDIA_ERROR),
     (NoPortsAvailableError, ErrorCode.BUSY),
     (TransportError, ErrorCode.SIP_ERROR),
+    (RequestRefusedError, ErrorCode.SIP_ERROR),
 )
 
 
@@ -142,7 +143,7 @@ class Requests:
                 return await self._do_in_call(choose_call(phone, request), request)
 
     async def _dial(self, phone: VoIPPhone, request: contract.Dial) -> dict[str, Any]:
-        if not any(fnmatchcase(request.to, pattern) for pattern in phone.account.allow_dial):
+        if not phone.may_dial(request.to):
             raise NotAllowedError(f"allow_dial of account {phone.account.id!r} does not let {request.to!r} be dialled")
         if not phone.is_registered:
             raise RequestError(ErrorCode.NOT_REGISTERED, f"account {phone.account.id!r} is not registered")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 from sip_bridge.errors import InvalidStateError, MediaError, NegotiationError
 from sip_bridge.phone.events import CallChanged, CallFinished, DTMFPressed, PlaybackEnded
 from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaSession, PlaybackFinished
+from sip_bridge.phone.outcomes import Outcomes
+from sip_bridge.phone.transfer import CallTransfer
 from sip_bridge.sip.events import (
     AnswerReceived,
     CallAnswered,
@@ -21,8 +23,14 @@ from sip_bridge.sip.events import (
     CallProgressed,
     CallReceived,
     CallSignaled,
+    InfoAnswered,
     InfoReceived,
+    OfferNeeded,
     OfferReceived,
+    OfferRefused,
+    TransferEnded,
+    TransferProgressed,
+    TransferRequested,
 )
 from sip_bridge.sip.fields import NameAddr
 from sip_bridge.sip.status import SIPStatus
@@ -69,12 +77,17 @@ class VoIPCall:
         media: MediaSession,
         offer: bytes = b"",
         announcement: Announcement | None = None,
+        referrer: "VoIPCall | None" = None,
     ) -> None:
         self._phone = phone
+        self._referrer = referrer
         self._client = phone.client
         self._offer = offer
         self._announcement = announcement
         self._timed_out = False
+        self._direction = "sendrecv"  # what we want to flow: sendonly holds the other party
+        self._outcomes = Outcomes()
+        self.transfers = CallTransfer(phone, self, self._outcomes)
         self._ring_timer: asyncio.TimerHandle | None = None
         self.media = media
         media.on_event = self.handle_media
@@ -143,6 +156,37 @@ class VoIPCall:
             async with asyncio.timeout(PRESS_WAIT):
                 await pressed.wait()
 
+    async def hold(self) -> None:
+        """Put the other party on hold; RequestRefusedError when it does not take that."""
+        await self._redirect_media("sendonly")
+
+    async def resume(self) -> None:
+        """Talk again after `hold`."""
+        await self._redirect_media("sendrecv")
+
+    async def _redirect_media(self, direction: str) -> None:
+        self._require_talking()
+        self._direction = direction
+        outcome = self._outcomes.expect("offer")
+        self._client.endpoint.modify(self.call_id, self._client.now)
+        self._client.flush()
+        await outcome
+
+    async def transfer(self, target: "str | VoIPCall") -> None:
+        """Have the other party call a number or URI instead (blind), or the other party of another call (attended).
+
+        This call, and the other one, end when they talk; RequestRefusedError when that fails: the call goes on.
+        """
+        self._require_talking()
+        if isinstance(target, str):
+            await self.transfers.to(target)
+        else:
+            await self.transfers.to_call(target)
+            if target.is_talking:
+                target.hangup()
+        if self.is_talking:
+            self.hangup()
+
     def give_up_after(self, seconds: float) -> None:
         """End the call with "no answer" unless it is answered in time."""
         self._ring_timer = asyncio.get_running_loop().call_later(seconds, self._ring_timed_out)
@@ -193,10 +237,12 @@ class VoIPCall:
                 self._remote_answered(answer)
             case CallConfirmed(answer=answer):
                 self._confirmed(answer)
-            case AnswerReceived(answer=answer):
-                self._take_answer(answer)
-            case OfferReceived(offer=offer):
-                self._offered(offer)
+            case AnswerReceived() | OfferReceived() | OfferNeeded() | OfferRefused():
+                self._exchange(event)
+            case TransferRequested() | TransferProgressed() | TransferEnded():
+                self.transfers.handle(event)
+            case InfoAnswered():
+                pass  # a key that was not taken: nothing can be done about it
             case InfoReceived(content_type=content_type, content=content):
                 self._info(content_type, content)
             case CallEnded():
@@ -205,10 +251,37 @@ class VoIPCall:
                 raise AssertionError(f"{event} is the phone's to handle")
 
     def _progressed(self, status: SIPStatus, answer: bytes) -> None:
+        if self._referrer is not None:
+            self._referrer.transfers.report(status)
         if answer and self._take_answer(answer):
             self._move(CallState.EARLY_MEDIA)
         elif status == SIPStatus.RINGING and self.state is CallState.DIALING:
             self._move(CallState.RINGING)
+
+    def _exchange(self, event: AnswerReceived | OfferReceived | OfferNeeded | OfferRefused) -> None:
+        """Offers and answers within the call (RFC 3264)."""
+        match event:
+            case AnswerReceived(answer=answer):
+                self._answer_received(answer)
+            case OfferReceived(offer=offer):
+                self._offered(offer)
+            case OfferNeeded():
+                body = self.media.create_offer(direction=self._direction)
+                self._client.endpoint.send_offer(self.call_id, body, self._client.now)
+            case OfferRefused(status=status, phrase=phrase):
+                self.media.forget_offer()
+                self._outcomes.settle("offer", status, phrase)
+
+    def _answer_received(self, answer: bytes) -> None:
+        if answer:
+            self._take_answer(answer)
+        if self.is_talking:
+            self._move_to_talking()
+        self._outcomes.settle("offer")
+
+    def _move_to_talking(self) -> None:
+        on_hold = self.media.held or self._direction == "sendonly"
+        self._move(CallState.ON_HOLD if on_hold else CallState.IN_CALL)
 
     def _remote_answered(self, answer: bytes) -> None:
         if answer and not self._take_answer(answer):
@@ -245,6 +318,12 @@ class VoIPCall:
             self._ring_timer.cancel()
         self.answered_at = time.time()
         self._move(CallState.IN_CALL)
+        self._report_outcome(SIPStatus.OK)
+
+    def _report_outcome(self, status: SIPStatus) -> None:
+        if self._referrer is not None:
+            self._referrer.transfers.report(status)
+            self._referrer = None
 
     def _offered(self, offer: bytes) -> None:
         endpoint, now = self._client.endpoint, self._client.now
@@ -255,7 +334,7 @@ class VoIPCall:
             return
         endpoint.accept_offer(self.call_id, body, now)
         if self.is_talking:
-            self._move(CallState.ON_HOLD if self.media.held else CallState.IN_CALL)
+            self._move_to_talking()
 
     def _info(self, content_type: str, content: bytes) -> None:
         if content_type == "application/dtmf":
@@ -273,7 +352,9 @@ class VoIPCall:
             self._ring_timer.cancel()
         self.state = CallState.ENDED
         self.ended_at = time.time()
+        self._outcomes.abandon()
         self.media.close()
+        self._report_outcome(event.status or SIPStatus.TEMPORARILY_UNAVAILABLE)
         self._phone.finished(
             CallFinished(
                 call=self,

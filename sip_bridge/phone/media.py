@@ -81,6 +81,7 @@ class MediaSession:
         self._offer: SessionDescription | None = None
         self._said: SessionDescription | None = None  # our offer or answer that came last
         self._direction = "sendrecv"  # what we want; a peer's offer does not end our hold
+        self._agreed_direction = "sendrecv"
         self._stream: Stream | None = None
         self._remote: Address | None = None
         self._remote_rtcp: Address | None = None
@@ -187,6 +188,10 @@ class MediaSession:
         self._offer = self._said = create_offer(self._local(), previous=self._said)
         return self._offer.format()
 
+    def forget_offer(self) -> None:
+        """The peer refused our offer: the direction that was agreed before holds."""
+        self._direction = self._agreed_direction
+
     def accept_offer(self, body: bytes) -> bytes:
         """The answer to a first or further offer; NegotiationError when nothing fits: all stays as it was."""
         offer = SessionDescription.parse(body)
@@ -201,6 +206,7 @@ class MediaSession:
         self._agree(accept_answer(self._offer, SessionDescription.parse(body)))
 
     def _agree(self, stream: Stream) -> None:
+        self._agreed_direction = self._direction
         before, self._stream = self._stream, stream
         if stream.remote is not None and (before is None or before.remote != stream.remote):
             self._remote, self._remote_rtcp = stream.remote, stream.remote_rtcp

@@ -1,10 +1,19 @@
 """VoIPPhone: one account, its registration and its calls."""
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Callable, Coroutine, Mapping
+from fnmatch import fnmatchcase
 from typing import Final
 
-from sip_bridge.errors import LocalProtocolError, NegotiationError, NotAllowedError
+from sip_bridge.errors import (
+    InvalidStateError,
+    LocalProtocolError,
+    NegotiationError,
+    NotAllowedError,
+    SipBridgeError,
+)
 from sip_bridge.media.negotiation import check_offer
 from sip_bridge.phone.call import RING_LIMIT, Announcement, VoIPCall
 from sip_bridge.phone.client import SIPClient
@@ -33,9 +42,11 @@ from sip_bridge.sip.line import DirectLine, Line, RegisteredLine
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.uri import SIPURI
 
+_LOG = logging.getLogger(__name__)
 Listener = Callable[["VoIPPhone", PhoneEvent], None]
 Outcome = MessageSent | MessageFailed | OptionsAnswered | OptionsFailed
 MAX_REQUESTS: Final = 32  # texts and questions of one account that wait for their answer
+TRANSFER_TIMEOUT: Final = 60.0  # seconds that whom we were transferred to may ring
 MAX_OUTGOING: Final = 8  # calls that one account may have placed at a time
 
 
@@ -88,6 +99,8 @@ class VoIPPhone:
         from_name: str | None = None,
         headers: Mapping[str, str] | None = None,
         announcement: Announcement | None = None,
+        replaces: str | None = None,
+        referrer: VoIPCall | None = None,
     ) -> VoIPCall:
         """Place a call to a number or SIP URI; it is given up after ``timeout`` seconds without an answer."""
         if sum(not call.is_incoming for call in self.calls.values()) >= MAX_OUTGOING:
@@ -107,6 +120,8 @@ class VoIPPhone:
                 self.client.now,
                 from_name=from_name,
                 headers=headers,
+                replaces=replaces,
+                allows=self._may_follow,
             )
         except BaseException:
             media.close()
@@ -118,6 +133,7 @@ class VoIPPhone:
             remote=NameAddr(uri=target),
             media=media,
             announcement=announcement,
+            referrer=referrer,
         )
         self.calls[call_id] = call
         call.give_up_after(timeout)
@@ -155,6 +171,24 @@ class VoIPPhone:
         waiting = self._outcomes.get(request)
         if waiting is not None and not waiting.done():
             waiting.set_result(outcome)
+
+    def may_dial(self, target: str) -> bool:
+        """Whether the account's ``allow_dial`` lets a number or SIP URI be called."""
+        return any(fnmatchcase(target, pattern) for pattern in self.account.allow_dial)
+
+    def _may_follow(self, uri: SIPURI) -> bool:
+        """Whether a redirection may lead there: a number of ours by its number, anything else as it stands."""
+        is_ours = isinstance(self.account, RegisteredAccount) and uri.host == self.account.server.lower()
+        return self.may_dial(uri.user or "") if is_ours else self.may_dial(uri.format())
+
+    async def follow_transfer(self, referrer: VoIPCall, target: str, replaces: str | None) -> None:
+        """Call whom the other party of a call named, and report to it how that goes."""
+        try:
+            await self.dial(target, timeout=TRANSFER_TIMEOUT, replaces=replaces, referrer=referrer)
+        except SipBridgeError as error:
+            _LOG.warning("%s: the transfer to %s failed: %s", self.account.id, target, error)
+            referrer.transfers.report(SIPStatus.SERVICE_UNAVAILABLE)
+            self.client.flush()
 
     # --- what the core tells ---
 
@@ -195,6 +229,9 @@ class VoIPPhone:
         except NegotiationError:
             endpoint.reject(event.call, SIPStatus.NOT_ACCEPTABLE_HERE, now)
             return
+        if event.replaces is not None:
+            self.start_task(_answered(call), name=f"answer {event.call}")
+            return
         endpoint.ring(event.call, SIPStatus.RINGING, now)
         call.give_up_after(RING_LIMIT)
 
@@ -223,6 +260,12 @@ class VoIPPhone:
     def start_task(self, work: Coroutine[object, object, None], *, name: str) -> asyncio.Task[None]:
         """Run something for a call; it is owned by the client."""
         return self.client.start_task(work, name=name)
+
+
+async def _answered(call: VoIPCall) -> None:
+    """A call that takes the place of another is answered at once (RFC 3891 §3); it may be over already."""
+    with contextlib.suppress(InvalidStateError, NegotiationError):
+        await call.answer()
 
 
 def line_of(account: Account) -> Line:

@@ -57,6 +57,7 @@ class DirectAccount:
     aliases: tuple[str, ...] = ()
     allow_from: tuple[Network, ...] = PRIVATE_NETWORKS
     allow_dial: tuple[str, ...] = ("*",)
+    accept_transfers: bool = False  # whether the other party of a call may have us call somebody else
     contacts: tuple[Contact, ...] = ()
     codecs: tuple[str, ...] = ("PCMU", "PCMA")
 
@@ -77,6 +78,7 @@ class RegisteredAccount:
     expires: int = 300
     outbound_proxy: str | None = None
     allow_dial: tuple[str, ...] = ("*",)
+    accept_transfers: bool = False  # whether the other party of a call may have us call somebody else
     contacts: tuple[Contact, ...] = ()
     codecs: tuple[str, ...] = ("PCMU", "PCMA")
 

@@ -1,21 +1,25 @@
 """The calls of an endpoint: makes a session of each INVITE that comes and of each that is ordered."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from sip_bridge.errors import InvalidStateError
+from sip_bridge.errors import InvalidStateError, RemoteProtocolError
 from sip_bridge.sip.auth import Authenticator
 from sip_bridge.sip.capabilities import ACCEPT
 from sip_bridge.sip.core import Core
 from sip_bridge.sip.dispatcher import accepts_sdp, has_foreign_body
 from sip_bridge.sip.fields import check_value
 from sip_bridge.sip.incoming import IncomingCall
-from sip_bridge.sip.line import RegisteredLine
-from sip_bridge.sip.outgoing import Invitation, OutgoingCall
+from sip_bridge.sip.line import Line, RegisteredLine
+from sip_bridge.sip.message import SIPMessage
+from sip_bridge.sip.outgoing import Invitation, OutgoingCall, Route
 from sip_bridge.sip.policy import MAX_CALLS, MAX_UNANSWERED_PER_SOURCE, Policy
+from sip_bridge.sip.replaces import Replaces
 from sip_bridge.sip.session import Session
+from sip_bridge.sip.session_timer import MIN_SE_HEADER, is_too_brief
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.target import checked_headers, first_hop, target_uri
 from sip_bridge.sip.transactions.layer import ServerTransaction
+from sip_bridge.sip.uri import SIPURI
 
 
 class Calls:
@@ -41,28 +45,34 @@ class Calls:
         return session
 
     def place(
-        self, line_id: str, target: str, offer: bytes, *, from_name: str | None, headers: Mapping[str, str]
+        self,
+        line_id: str,
+        target: str,
+        offer: bytes,
+        *,
+        from_name: str | None,
+        headers: Mapping[str, str],
+        replaces: str | None,
+        allows: Callable[[SIPURI], bool],
     ) -> str:
         """See `Endpoint.invite`."""
         line = self._policy.lines[line_id]
-        uri = target_uri(line, target)
-        hop = first_hop(line, uri)
-        proxy = line.outbound_proxy if isinstance(line, RegisteredLine) and hop == line.first_hop else None
-        call_id = self._core.chance.token(16)
+        extra = checked_headers(headers)
+        if replaces is not None:
+            extra = (*extra, ("Replaces", check_value(replaces, "replaces")), ("Require", "replaces"))
         session = OutgoingCall(
             self._core,
-            call=call_id,
-            call_id=call_id,
+            call=self._core.chance.token(16),
             line=line.id,
             invitation=Invitation(
-                target=uri.format(),
+                target=target_uri(line, target),
                 user=line.user,
                 display_name=check_value(from_name or line.display_name, "from_name"),
                 domain=line.domain if isinstance(line, RegisteredLine) else None,
-                hop=hop,
+                route=lambda uri: _route(line, uri),
+                allows=allows,
                 offer=offer,
-                routes=(f"<{proxy.format()}>",) if proxy else (),
-                headers=checked_headers(headers),
+                headers=extra,
             ),
             authenticator=self._authenticators.get(line.id),
         )
@@ -83,6 +93,13 @@ class Calls:
         if line is None:
             transaction.respond(SIPStatus.NOT_FOUND, now)
             return
+        if is_too_brief(request):
+            transaction.respond(SIPStatus.SESSION_INTERVAL_TOO_SMALL, now, headers=[MIN_SE_HEADER])
+            return
+        replaced, refusal = self._replaced(request, line.id)
+        if refusal is not None:
+            transaction.respond(refusal, now)
+            return
         if self._is_crowded(flow.remote[0]):
             self._core.counters["crowded"] += 1
             transaction.respond(SIPStatus.TEMPORARILY_UNAVAILABLE, now, headers=[("Retry-After", "10")])
@@ -97,9 +114,27 @@ class Calls:
             contact_user=line.user,
             transaction=transaction,
             authenticator=self._authenticators.get(line.id),
+            replaces=replaced,
         )
         session.start()
         self._core.sessions[call] = session
+
+    def _replaced(self, request: SIPMessage, line: str) -> tuple[Session | None, SIPStatus | None]:
+        """The call whose place an INVITE takes, or why it can't (RFC 3891 §3)."""
+        values = request.get_all("replaces")
+        if not values:
+            return None, None
+        if len(values) > 1:
+            raise RemoteProtocolError("more than one Replaces")
+        wanted = Replaces.parse(values[0])
+        session = self._core.dialogs.get(wanted.dialog_key)
+        if not isinstance(session, Session) or session.line != line:
+            return None, SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST
+        if session.is_confirmed and wanted.early_only:
+            return None, SIPStatus.BUSY_HERE
+        if not session.is_confirmed and not isinstance(session, OutgoingCall):
+            return None, SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST
+        return session, None
 
     def _is_crowded(self, source: str) -> bool:
         sessions = self._core.sessions.values()
@@ -109,3 +144,9 @@ class Calls:
             1 for s in sessions if isinstance(s, IncomingCall) and not s.is_confirmed and s.source == source
         )
         return unanswered >= MAX_UNANSWERED_PER_SOURCE
+
+
+def _route(line: Line, uri: SIPURI) -> Route:
+    hop = first_hop(line, uri)
+    proxy = line.outbound_proxy if isinstance(line, RegisteredLine) and hop == line.first_hop else None
+    return hop, ((f"<{proxy.format()}>",) if proxy else ())

@@ -6,13 +6,15 @@ from sip_bridge.errors import RemoteProtocolError
 from sip_bridge.sip.fields import is_token
 from sip_bridge.sip.message import SIPMessage
 
-ALLOW: Final = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, MESSAGE"
+ALLOW: Final = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, MESSAGE"
 ACCEPT: Final = "application/sdp"
-EXTENSIONS: Final[frozenset[str]] = frozenset()  # option tags, in lower case
+SUPPORTED: Final = "100rel, norefersub, replaces, timer"
+ALLOW_AND_SUPPORTED: Final = (("Allow", ALLOW), ("Supported", SUPPORTED))
+EXTENSIONS: Final = frozenset(SUPPORTED.split(", "))  # option tags, in lower case
 
 # The answer to OPTIONS, in a dialog and outside (RFC 3261 §11.2).
 CAPABILITIES: Final = (
-    ("Allow", ALLOW),
+    *ALLOW_AND_SUPPORTED,
     ("Accept", f"{ACCEPT}, text/plain"),
     ("Accept-Encoding", "identity"),
     ("Accept-Language", "en"),

@@ -42,6 +42,16 @@ class RequestUser(Protocol):
         """No response: TIMEOUT or UNREACHABLE at the last of the addresses."""
 
 
+class Unminded:
+    """The user of a request whose outcome changes nothing: BYE (RFC 3261 §15.1.1), PRACK."""
+
+    def response_received(self, request: "ClientRequest", response: SIPMessage, now: float) -> None:
+        """See `RequestUser`."""
+
+    def request_failed(self, request: "ClientRequest", cause: EndCause, now: float) -> None:
+        """See `RequestUser`."""
+
+
 class ClientRequest:
     """One request; each attempt is a transaction with its own branch and CSeq number."""
 

@@ -18,14 +18,13 @@ class Dialog:
     call_id: str
     local: NameAddr
     remote: NameAddr
-    local_contact: str
     remote_target: str
     route_set: tuple[str, ...]
     local_seq: int
     remote_seq: int | None = None
 
     @classmethod
-    def of_server(cls, request: SIPMessage, *, local_tag: str, local_contact: str, local_seq: int) -> "Dialog":
+    def of_server(cls, request: SIPMessage, *, local_tag: str, local_seq: int) -> "Dialog":
         """The callee's side (§12.1.1)."""
         contact = request.contact
         if contact is None and (request.via.branch or "").startswith(COOKIE):
@@ -34,7 +33,6 @@ class Dialog:
             call_id=request.call_id,
             local=_party(request.to, local_tag),
             remote=_party(request.from_, request.from_.tag),
-            local_contact=local_contact,
             remote_target=_checked(contact or request.from_),  # RFC 2543 could do without Contact
             route_set=_route_set(request),
             local_seq=local_seq,
@@ -42,25 +40,24 @@ class Dialog:
         )
 
     @classmethod
-    def of_client(cls, response: SIPMessage, *, local: NameAddr, local_contact: str, request_uri: str) -> "Dialog":
+    def of_client(cls, response: SIPMessage, *, local: NameAddr, request_uri: str) -> "Dialog":
         """The caller's side (§12.1.2).
 
         A peer without a legible Contact is called at the Request-URI: an answered call must be acknowledged.
         """
-        try:
-            target = _checked(response.contact) if response.contact else request_uri
-            route_set = _route_set(response)[::-1]
-        except RemoteProtocolError:
-            target, route_set = request_uri, ()
+        target, route_set = _target_and_route(response, request_uri)
         return cls(
             call_id=response.call_id,
             local=local,
             remote=_party(response.to, response.to.tag),
-            local_contact=local_contact,
             remote_target=target,
             route_set=route_set,
             local_seq=response.cseq.number,
         )
+
+    def confirm(self, response: SIPMessage, *, request_uri: str) -> None:
+        """The 2xx of an early dialog: its target and route set are the ones that count (§13.2.2.4)."""
+        self.remote_target, self.route_set = _target_and_route(response, request_uri)
 
     @property
     def key(self) -> DialogKey:
@@ -100,6 +97,14 @@ class Dialog:
 def _party(address: NameAddr, tag: str | None) -> NameAddr:
     """What a dialog knows of each side: URI and tag."""
     return NameAddr(uri=address.uri, params=() if tag is None else (("tag", tag),))
+
+
+def _target_and_route(response: SIPMessage, request_uri: str) -> tuple[str, tuple[str, ...]]:
+    try:
+        target = _checked(response.contact) if response.contact else request_uri
+        return target, _route_set(response)[::-1]
+    except RemoteProtocolError:
+        return request_uri, ()
 
 
 def _checked(target: NameAddr) -> str:

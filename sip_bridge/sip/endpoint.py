@@ -20,10 +20,12 @@ from sip_bridge.sip.options import OptionsQuery
 from sip_bridge.sip.plans import Origins
 from sip_bridge.sip.policy import Policy
 from sip_bridge.sip.registration import Registration
+from sip_bridge.sip.replaces import Replaces
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.target import first_hop, target_uri
 from sip_bridge.sip.timers import RFC3261, Timers
 from sip_bridge.sip.transactions.layer import ServerTransaction
+from sip_bridge.sip.uri import SIPURI
 
 
 class Endpoint:
@@ -137,10 +139,24 @@ class Endpoint:
         *,
         from_name: str | None = None,
         headers: Mapping[str, str] | None = None,
+        replaces: str | None = None,
+        allows: Callable[[SIPURI], bool] = lambda _: True,
     ) -> str:
-        """Place a call to a number or URI; returns the call's id. LocalProtocolError for a target that is none."""
+        """Place a call to a number or URI; returns the call's id. LocalProtocolError for a target that is none.
+
+        An empty ``offer`` leaves the offer to the peer. ``allows`` says where a redirection (3xx) may lead;
+        ``replaces`` is what `TransferRequested` gave.
+        """
         del now
-        return self._calls.place(line_id, target, offer, from_name=from_name, headers=headers or {})
+        return self._calls.place(
+            line_id,
+            target,
+            offer,
+            from_name=from_name,
+            headers=headers or {},
+            replaces=replaces,
+            allows=allows,
+        )
 
     def first_hop(self, line_id: str, target: str) -> Hop:
         """Where an INVITE to a target would go first; LocalProtocolError for a target that is none."""
@@ -188,6 +204,46 @@ class Endpoint:
         return query.id
 
     # --- what comes ---
+    def modify(self, call: str, now: float) -> None:
+        """Change a call's session (hold, resume, another codec): `OfferNeeded` follows when an offer may go out."""
+        self._calls.session(call).modify(now)
+
+    def send_offer(self, call: str, content: bytes, now: float) -> None:
+        """Our offer, after `OfferNeeded`; `AnswerReceived` or `OfferRefused` follows."""
+        self._calls.session(call).modification.offer(content, now)
+
+    def send_info(self, call: str, content_type: str, content: bytes, now: float) -> None:
+        """Send INFO within a call; `InfoAnswered` follows."""
+        self._calls.session(call).send_info(content_type, content, now)
+
+    # --- transfer ---
+
+    def transfer(self, call: str, target: str, now: float) -> None:
+        """Ask the peer to call somebody else (REFER); `TransferEnded` tells the outcome, the call goes on till then."""
+        session = self._calls.session(call)
+        uri = target_uri(self._policy.lines[session.line], target)
+        session.refer(uri.format(), None, now)
+
+    def transfer_to(self, call: str, other: str, now: float) -> None:
+        """Connect the peers of two calls of ours with each other (attended transfer, RFC 5589 §7)."""
+        session, target = self._calls.session(call), self._calls.session(other)
+        if target.dialog is None or not target.is_confirmed:
+            raise InvalidStateError(f"call {other} is not answered")
+        session.refer(target.dialog.remote_target, Replaces.of(target.dialog), now)
+
+    def accept_transfer(self, call: str, now: float) -> None:
+        """Agree to `TransferRequested`; tell with ``report_transfer`` how the new call goes."""
+        self._calls.session(call).referral.accept(now)
+
+    def refuse_transfer(self, call: str, status: SIPStatus, now: float) -> None:
+        """Refuse `TransferRequested`."""
+        self._calls.session(call).referral.refuse(status, now)
+
+    def report_transfer(self, call: str, status: SIPStatus, now: float) -> None:
+        """Tell the peer that asked for it how far our call to the target is; a final status is the last report."""
+        self._calls.session(call).referral.report(status, now)
+
+    # --- messages ---
 
     def receive(self, data: bytes, flow: Flow, now: float) -> None:
         """Bytes of one message arrived; never raises on what a peer sent: it answers, or drops and counts."""

@@ -63,13 +63,17 @@ class RegistrationChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallReceived:
-    """An INVITE came for a line; answer, reject or let it ring. ``offer`` is its session description, b"" for none."""
+    """An INVITE came for a line; answer, reject or let it ring. ``offer`` is its session description, b"" for none.
+
+    ``replaces`` is a call of ours whose place this one takes (RFC 3891): answer it at once; that ends the other.
+    """
 
     call: str
     line: str
     remote: NameAddr
     flow: Flow
     offer: bytes
+    replaces: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +107,7 @@ class CallProgressed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallAnswered:
-    """A 2xx to our INVITE came and was acknowledged; ``answer`` is its session description."""
+    """A 2xx to our INVITE came; ``answer`` is its session description, b"" when the offer is the peer's."""
 
     call: str
     answer: bytes
@@ -119,7 +123,7 @@ class CallConfirmed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerReceived:
-    """The ACK to a re-INVITE brought the answer to our offer."""
+    """The peer's answer to an offer of ours other than the INVITE's came; b"" when it left it out."""
 
     call: str
     answer: bytes
@@ -127,10 +131,63 @@ class AnswerReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfferReceived:
-    """A re-INVITE or UPDATE: answer with ``accept_offer`` or ``refuse_offer``; an empty ``offer`` asks for ours."""
+    """The peer makes an offer within the call: ``accept_offer`` or ``refuse_offer``; an empty one asks for ours."""
 
     call: str
     offer: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferNeeded:
+    """`Endpoint.modify` or a refresh can go out now: give our offer to ``send_offer``."""
+
+    call: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferRefused:
+    """The peer refused our offer; the session goes on as it was."""
+
+    call: str
+    status: SIPStatus
+    phrase: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferRequested:
+    """The peer asks us to call ``target`` instead: ``accept_transfer`` or ``refuse_transfer``.
+
+    ``replaces`` is the Replaces header that our INVITE must carry (an attended transfer).
+    """
+
+    call: str
+    target: str
+    replaces: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferProgressed:
+    """The peer that we transferred told how far its call to the target is."""
+
+    call: str
+    status: SIPStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferEnded:
+    """The outcome of our transfer: with a 2xx the peer talks to the target and our call can be hung up."""
+
+    call: str
+    status: SIPStatus
+    phrase: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InfoAnswered:
+    """The final response to an INFO of ours."""
+
+    call: str
+    status: SIPStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +312,12 @@ CallEvent = (
     | CallConfirmed
     | AnswerReceived
     | OfferReceived
+    | OfferNeeded
+    | OfferRefused
+    | TransferRequested
+    | TransferProgressed
+    | TransferEnded
+    | InfoAnswered
     | InfoReceived
     | CallEnded
 )

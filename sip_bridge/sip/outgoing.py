@@ -1,75 +1,105 @@
 """A call of ours: the UAC side of INVITE (RFC 3261 §13.2)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from sip_bridge.sip.acknowledgement import Acknowledgement
 from sip_bridge.sip.auth import Authenticator
-from sip_bridge.sip.capabilities import ALLOW
-from sip_bridge.sip.client_request import MAX_FORWARDS, ClientRequest, HeaderList, Plan
+from sip_bridge.sip.capabilities import ACCEPT, ALLOW_AND_SUPPORTED
+from sip_bridge.sip.client_request import ClientRequest, HeaderList, Plan, Unminded
 from sip_bridge.sip.core import Core
 from sip_bridge.sip.dialog import Dialog
-from sip_bridge.sip.events import CallAnswered, CallPlaced, CallProgressed, EndCause
-from sip_bridge.sip.fields import COOKIE, NameAddr, Via
+from sip_bridge.sip.events import CallAnswered, CallPlaced, CallProgressed, EndCause, OfferReceived
+from sip_bridge.sip.fields import NameAddr
 from sip_bridge.sip.flow import Flow, Hop
-from sip_bridge.sip.message import VERSION, SIPMessage
+from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.reason import Q850, cause_of
-from sip_bridge.sip.session import Session
+from sip_bridge.sip.redirection import Redirection
+from sip_bridge.sip.reliable import RAck, rseq_of
+from sip_bridge.sip.session import OpenOffer, Session
 from sip_bridge.sip.status import SIPStatus
+from sip_bridge.sip.transactions.layer import ServerTransaction
 from sip_bridge.sip.uri import SIPURI
 
 MAX_FORKS: Final = 16  # phones that answer one INVITE; more are not heard
 
+Route = tuple[Hop, tuple[str, ...]]  # the next hop and the Route values
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invitation:
-    """Whom to call and as whom; ``domain`` None puts our address towards the peer into From."""
+    """Whom to call and as whom; ``domain`` None puts our address towards the peer into From.
 
-    target: str
+    ``route`` says how a URI is reached, ``allows`` whether a redirection may lead there.
+    """
+
+    target: SIPURI
     user: str
     display_name: str | None
     domain: str | None
-    hop: Hop
+    route: Callable[[SIPURI], Route]
+    allows: Callable[[SIPURI], bool]
     offer: bytes
-    routes: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Leg:
+    """One of the phones that an INVITE reached: its dialog, and how far its provisional responses are."""
+
+    dialog: Dialog
+    rseq: int | None = None  # of the last provisional response that was acknowledged
+    answer: bytes = b""  # what it answered to our offer before the 2xx
+    is_described: bool = False  # offer and answer were exchanged reliably
+    ack: Acknowledgement | None = None
 
 
 class OutgoingCall(Session):
     """One INVITE to a peer; the first 2xx wins, every other one is acknowledged and hung up."""
 
     def __init__(
-        self,
-        core: Core,
-        *,
-        call: str,
-        call_id: str,
-        line: str,
-        invitation: Invitation,
-        authenticator: Authenticator | None,
+        self, core: Core, *, call: str, line: str, invitation: Invitation, authenticator: Authenticator | None
     ) -> None:
-        super().__init__(core, call=call, line=line, authenticator=authenticator)
-        self._call_id = call_id
+        super().__init__(core, call=call, line=line, contact_user=invitation.user, authenticator=authenticator)
         self._invitation = invitation
+        self._redirection = Redirection(invitation.target, allows=invitation.allows)
         self._local = NameAddr(uri="")
         self._seq = 0
-        self._acks: dict[str, _Acknowledgement] = {}
+        self._legs: dict[str, _Leg] = {}
         self._cancel_sent = False
-        plan = Plan(
-            method="INVITE",
-            uri=invitation.target,
-            hop=invitation.hop,
-            headers=self._invite_headers,
-            next_seq=self._next_seq,
-            content=invitation.offer,
-            authenticator=authenticator,
-        )
-        self._request = ClientRequest(core, plan, self)
+        self._request = self._request_to(invitation.target)
 
     def start(self) -> None:
         """Send the INVITE."""
-        self._core.emit(CallPlaced(call=self.id, line=self.line, remote=NameAddr(uri=self._invitation.target)))
+        remote = NameAddr(uri=self._invitation.target.format())
+        self._core.emit(CallPlaced(call=self.id, line=self.line, remote=remote))
         self._signal("local", "INVITE")
         self._request.send()
+
+    @property
+    def owns_call_id(self) -> bool:
+        """See `Session`."""
+        return True
+
+    # --- the INVITE ---
+
+    def _request_to(self, target: SIPURI) -> ClientRequest:
+        hop, routes = self._invitation.route(target)
+
+        def headers(flow: Flow) -> HeaderList:
+            return [*self._invite_headers(flow), *(("Route", route) for route in routes)]
+
+        plan = Plan(
+            method="INVITE",
+            uri=target.format(),
+            hop=hop,
+            headers=headers,
+            next_seq=self._next_seq,
+            content=self._invitation.offer,
+            authenticator=self._authenticator,
+        )
+        return ClientRequest(self._core, plan, self)
 
     def _next_seq(self) -> int:
         self._seq += 1
@@ -84,12 +114,12 @@ class OutgoingCall(Session):
         )
         return [
             ("From", self._local.format()),
-            ("To", f"<{given.target}>"),
-            ("Call-ID", self._call_id),
-            ("Contact", f"<{self._contact(flow, given.user)}>"),
-            ("Allow", ALLOW),
-            ("Content-Type", "application/sdp"),
-            *(("Route", route) for route in given.routes),
+            ("To", f"<{given.target.format()}>"),
+            ("Call-ID", self.id),
+            ("Contact", f"<{self.contact(flow)}>"),
+            *ALLOW_AND_SUPPORTED,
+            *self.timer.request_headers(),
+            *([("Content-Type", ACCEPT)] if given.offer else []),
             *given.headers,
         ]
 
@@ -99,52 +129,183 @@ class OutgoingCall(Session):
         """See `RequestUser`."""
         status = SIPStatus(response.status)
         if status.is_provisional:
-            self._progress(status, response, now)
+            self._progress(request, status, response, now)
         elif status.is_success:
             self._success(request, response, now)
-        elif not self.is_over:
+        elif not self.is_over and request is self._request and not self._goes_on(status, response):
             self._signal("remote", "INVITE", status, response.phrase)
             q850 = cause_of(response, Q850)
             self.end(EndCause.REJECTED, status=status, phrase=response.phrase, q850=q850)
 
     def request_failed(self, request: ClientRequest, cause: EndCause, now: float) -> None:
         """See `RequestUser`."""
-        del request, now
-        self.end(cause)
+        del now
+        if request is self._request and (self.is_over or not self._goes_on(SIPStatus.REQUEST_TIMEOUT, None)):
+            self.end(cause)
 
-    def _progress(self, status: SIPStatus, response: SIPMessage, now: float) -> None:
+    def _goes_on(self, status: SIPStatus, response: SIPMessage | None) -> bool:
+        """Whether another INVITE takes the place of the refused one: elsewhere, or with a longer session timer."""
+        if response is not None and status == SIPStatus.SESSION_INTERVAL_TOO_SMALL and self.timer.raise_to(response):
+            target: SIPURI | None = SIPURI.parse(self._request.plan.uri)
+        else:
+            target = self._redirection.next_after(status, response)
+        if target is None:
+            return False
+        self._forget_legs()
+        self._request = self._request_to(target)
+        self._request.send()
+        return True
+
+    def _progress(self, request: ClientRequest, status: SIPStatus, response: SIPMessage, now: float) -> None:
         if self.is_over:
             self._cancel(now)
             return
-        self._core.emit(CallProgressed(call=self.id, status=status, answer=response.session_description))
+        if request is not self._request:
+            return
+        leg = self._leg_of(response)
+        rseq = rseq_of(response)
+        if rseq is not None and (leg is None or not _is_next(leg, rseq)):
+            return  # a repetition, or one that came before its predecessor: it is going to be repeated
+        description = response.session_description
+        if leg is not None and self._invitation.offer and description:
+            leg.answer = description
+        answer = description if self._invitation.offer else b""
+        self._core.emit(CallProgressed(call=self.id, status=status, answer=answer))
         self._signal("remote", "INVITE", status, response.phrase)
+        if leg is not None and rseq is not None:
+            leg.rseq = rseq
+            self._acknowledge_reliably(request, leg, description, now)
+
+    def _leg_of(self, response: SIPMessage) -> _Leg | None:
+        """The phone that a response comes from; None for one that makes no dialog (§12.1)."""
+        tag = response.to.tag or ""
+        makes_none = response.status == SIPStatus.TRYING or (not tag and response.status < SIPStatus.OK)
+        if makes_none:
+            return None
+        if tag not in self._legs and len(self._legs) < MAX_FORKS:
+            dialog = Dialog.of_client(response, local=self._local, request_uri=self._request.plan.uri)
+            self._legs[tag] = _Leg(dialog=dialog)
+            self._core.dialogs[dialog.key] = self
+        leg = self._legs.get(tag)
+        if leg is not None:
+            self.learn_capabilities(response)
+        return leg
+
+    def _acknowledge_reliably(self, request: ClientRequest, leg: _Leg, description: bytes, now: float) -> None:
+        """PRACK (RFC 3262 §4); a description in the response to an INVITE without offer is an offer (§5)."""
+        rack = ("RAck", RAck(rseq=leg.rseq or 0, seq=request.seq, method="INVITE").format())
+
+        def prack(content: bytes, now: float) -> None:
+            headers = [rack, ("Content-Type", ACCEPT)] if content else [rack]
+            self.send_request("PRACK", Unminded(), now, content=content, headers=headers, dialog=leg.dialog)
+
+        def refuse(status: SIPStatus, now: float) -> None:
+            del status
+            prack(b"", now)
+            self.hangup(now)
+
+        def abandon(now: float) -> None:
+            prack(b"", now)
+
+        is_new = bool(description) and not leg.is_described
+        if is_new:
+            leg.is_described = True
+            self.dialog = leg.dialog
+        if is_new and not self._invitation.offer:
+            self.open_offer = OpenOffer(accept=prack, refuse=refuse, abandon=abandon)
+            self._core.emit(OfferReceived(call=self.id, offer=description))
+        else:
+            prack(b"", now)
 
     def _success(self, request: ClientRequest, response: SIPMessage, now: float) -> None:
-        tag = response.to.tag or ""
-        if tag in self._acks:
-            self._acks[tag].repeat()
+        leg = self._leg_of(response)
+        if leg is None:
             return
-        if len(self._acks) >= MAX_FORKS:
+        if leg.ack is not None:
+            leg.ack.repeat()
             return
-        flow = request.flow
-        dialog = Dialog.of_client(
-            response,
-            local=self._local,
-            local_contact=self._contact(flow, self._invitation.user),
-            request_uri=self._invitation.target,
-        )
-        self._acks[tag] = _Acknowledgement(self._core, dialog, request)
-        self._acks[tag].send()
-        if self.dialog is not None or self.is_over:
-            unwanted = _UnwantedLeg(self._core, call=self.id, line=self.line, authenticator=self._authenticator)
-            unwanted.dialog = dialog
-            unwanted.hangup(now)
+        leg.dialog.confirm(response, request_uri=request.plan.uri)
+        description = response.session_description
+        if self.is_confirmed or self.is_over:
+            leg.ack = Acknowledgement(self._core, leg.dialog, request)
+            leg.ack.send()
+            self.send_request("BYE", Unminded(), now, dialog=leg.dialog)
+            self._core.dialogs.pop(leg.dialog.key, None)
             return
-        self._adopt(dialog)
+        for other in self._legs.values():
+            self._core.dialogs.pop(other.dialog.key, None)
+        self._adopt(leg.dialog)
         self.is_confirmed = True
-        self._core.emit(CallAnswered(call=self.id, answer=response.session_description))
+        self.timer.agreed(response, now)
+        if not self._invitation.offer and not leg.is_described and description:
+            self._core.emit(CallAnswered(call=self.id, answer=b""))
+            self._signal("remote", "INVITE", SIPStatus(response.status), response.phrase)
+            self.open_offer = self._answering_success(request, leg)
+            self._core.emit(OfferReceived(call=self.id, offer=description))
+            return
+        self._acknowledge(request, leg, b"")
+        answer = (description or leg.answer) if self._invitation.offer else b""
+        self._core.emit(CallAnswered(call=self.id, answer=answer))
         self._signal("remote", "INVITE", SIPStatus(response.status), response.phrase)
         self._signal("local", "ACK")
+        self.exchange_closed(now)
+
+    def _acknowledge(self, request: ClientRequest, leg: _Leg, content: bytes) -> None:
+        leg.ack = Acknowledgement(self._core, leg.dialog, request, content)
+        leg.ack.send()
+
+    def _answering_success(self, request: ClientRequest, leg: _Leg) -> OpenOffer:
+        """The 2xx brought the offer: our answer goes into the ACK (§13.2.2.4)."""
+
+        def accept(content: bytes, now: float) -> None:
+            del now
+            self._acknowledge(request, leg, content)
+            self._signal("local", "ACK")
+
+        def refuse(status: SIPStatus, now: float) -> None:
+            del status
+            self._acknowledge(request, leg, b"")
+            self._hang_up(now)
+
+        def abandon(now: float) -> None:
+            del now
+            self._acknowledge(request, leg, b"")
+
+        return OpenOffer(accept=accept, refuse=refuse, abandon=abandon)
+
+    # --- offers before the answer ---
+
+    def dialog_of(self, request: SIPMessage) -> Dialog:
+        """See `Session`: before the answer each phone that rings has a dialog of its own."""
+        return self._legs[request.from_.tag or ""].dialog
+
+    def _receive_bye(self, transaction: ServerTransaction, now: float) -> None:
+        """A callee may not end an early dialog that way (§15)."""
+        if self.is_confirmed:
+            super()._receive_bye(transaction, now)
+        else:
+            transaction.respond(SIPStatus.FORBIDDEN, now)
+
+    @property
+    def _is_early(self) -> bool:
+        """Whether the phone that we hear has settled what flows, though it has not answered yet."""
+        return not self.is_confirmed and any(
+            leg.is_described and leg.dialog is self.dialog for leg in self._legs.values()
+        )
+
+    @property
+    def can_offer(self) -> bool:
+        """See `Session`; before the answer only once a PRACK settled the first exchange (RFC 3311 §5.1)."""
+        is_free = self.open_offer is None and not self.modification.is_open and not self.is_over
+        return super().can_offer or (self._is_early and is_free)
+
+    @property
+    def _owes_answer(self) -> bool:
+        return not self.is_confirmed and not self._is_early
+
+    def _require_modifiable(self) -> None:
+        if not self._is_early:
+            super()._require_modifiable()
 
     # --- giving up ---
 
@@ -153,6 +314,7 @@ class OutgoingCall(Session):
         if self.is_confirmed:
             self._hang_up(now)
             return
+        self._abort_pending(now)
         self._request.abandon()
         if self._request.has_progressed:
             self._signal("local", "CANCEL")
@@ -165,57 +327,16 @@ class OutgoingCall(Session):
             self._cancel_sent = True
             self._request.cancel(now)
 
+    def _forget_dialogs(self) -> None:
+        super()._forget_dialogs()
+        for leg in self._legs.values():
+            self._core.dialogs.pop(leg.dialog.key, None)
 
-class _UnwantedLeg(Session):
-    """A fork that answered second, or after we gave up: hung up at once, and not told of."""
-
-    def hangup(self, now: float) -> None:  # noqa: ARG002  # every session's signature
-        """BYE."""
-        self.is_over = True
-        self._send_bye()
+    def _forget_legs(self) -> None:
+        self._forget_dialogs()
+        self._legs.clear()
+        self.dialog = None
 
 
-class _Acknowledgement:
-    """The ACK to a 2xx: a request of its own, end to end, repeated for each repeated 2xx (§13.2.2.4)."""
-
-    def __init__(self, core: Core, dialog: Dialog, request: ClientRequest) -> None:
-        self._core = core
-        self._dialog = dialog
-        self._request = request
-        self._seq = request.seq
-        self._credentials = tuple(request.credentials)  # the INVITE's own: an ACK can't be challenged (§22.1)
-        self._uri, self._routes, self._hop = dialog.routing()
-        self._sent: tuple[bytes, Flow] | None = None
-
-    def send(self) -> None:
-        """Resolve the route, then send."""
-        self._core.resolve(self._hop, self)
-
-    def repeat(self) -> None:
-        """The 2xx came once more; as long as the route is being resolved, the first ACK is still to come."""
-        if self._sent is not None:
-            self._core.layer.transmit(*self._sent)
-
-    def resolved(self, flows: tuple[Flow, ...], now: float) -> None:
-        """See `Resolving`; when the Contact leads nowhere, the ACK goes where the INVITE went."""
-        del now
-        flow = flows[0] if flows else self._request.flow
-        host, port = flow.local
-        branch = COOKIE + self._core.chance.token()
-        via = Via(transport=flow.transport, host=host, port=port, params=(("rport", None), ("branch", branch)))
-        lines = [
-            f"ACK {self._uri} {VERSION}",
-            f"Via: {via.format()}",
-            f"Max-Forwards: {MAX_FORWARDS}",
-            f"From: {self._dialog.local.format()}",
-            f"To: {self._dialog.remote.format()}",
-            f"Call-ID: {self._dialog.call_id}",
-            f"CSeq: {self._seq} ACK",
-            *(f"Route: {route}" for route in self._routes),
-            *(f"{name}: {value}" for name, value in self._credentials),
-            f"User-Agent: {self._core.user_agent}",
-            "Content-Length: 0\r\n\r\n",
-        ]
-        data = "\r\n".join(lines).encode("utf-8", "surrogateescape")
-        self._sent = (data, flow)
-        self._core.layer.transmit(data, flow)
+def _is_next(leg: _Leg, rseq: int) -> bool:
+    return leg.rseq is None or rseq == leg.rseq + 1

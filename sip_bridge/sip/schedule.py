@@ -39,6 +39,11 @@ class Alarm:
         self.deadline = deadline
         self._schedule.watch(self)
 
+    @property
+    def is_set(self) -> bool:
+        """Whether it is going to be called."""
+        return self.deadline != NEVER
+
     def clear(self) -> None:
         """Don't call it."""
         self.deadline = NEVER

@@ -1,20 +1,23 @@
 """The INVITE usage of a dialog (RFC 3261 §12 to §15): what is the same for caller and callee once a dialog exists."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from sip_bridge.errors import InvalidStateError
 from sip_bridge.sip.auth import Authenticator
-from sip_bridge.sip.capabilities import ACCEPT, ALLOW, CAPABILITIES, unsupported_extensions
-from sip_bridge.sip.client_request import ClientRequest, HeaderList, Plan
+from sip_bridge.sip.capabilities import ACCEPT, ALLOW, ALLOW_AND_SUPPORTED, CAPABILITIES, unsupported_extensions
+from sip_bridge.sip.client_request import ClientRequest, HeaderList, Plan, RequestUser, Unminded
 from sip_bridge.sip.core import Core
 from sip_bridge.sip.dialog import Dialog
+from sip_bridge.sip.dispatcher import has_foreign_body
 from sip_bridge.sip.events import (
     AnswerReceived,
     CallEnded,
     CallSignaled,
     EndCause,
+    InfoAnswered,
     InfoReceived,
     OfferReceived,
     Origin,
@@ -22,30 +25,53 @@ from sip_bridge.sip.events import (
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.instant_message import receive_message
 from sip_bridge.sip.message import SIPMessage
+from sip_bridge.sip.modification import Modification, Refresh
 from sip_bridge.sip.reason import Q850, cause_of
+from sip_bridge.sip.replaces import Replaces
+from sip_bridge.sip.session_timer import MIN_SE_HEADER, SessionTimer, is_too_brief
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.success import UnacknowledgedSuccess
 from sip_bridge.sip.transactions.layer import ServerTransaction
+from sip_bridge.sip.transfer import Referral, Transfer, is_refer_event
 from sip_bridge.sip.uri import SIPURI
 
 RETRY_AFTER_BOUND: Final = 10  # seconds, RFC 3261 §14.2
+_WITH_CONTACT: Final = frozenset({"INVITE", "UPDATE", "REFER", "NOTIFY"})
+_WITH_CAPABILITIES: Final = frozenset({"INVITE", "UPDATE"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOffer:
+    """An offer of the peer that the application has not answered yet, and the ways to do it."""
+
+    accept: Callable[[bytes, float], None]
+    refuse: Callable[[SIPStatus, float], None]
+    abandon: Callable[[float], None]  # the call ends, or the peer gave it up
 
 
 class Session(ABC):
     """One call. Its ``id`` names it to the caller of the endpoint; a call ends once, with `CallEnded`."""
 
-    def __init__(self, core: Core, *, call: str, line: str, authenticator: Authenticator | None) -> None:
+    def __init__(
+        self, core: Core, *, call: str, line: str, contact_user: str, authenticator: Authenticator | None
+    ) -> None:
         self._core = core
         self._authenticator = authenticator
+        self._contact_user = contact_user
         self._unacknowledged: UnacknowledgedSuccess | None = None
-        self._pending_offer: ServerTransaction | None = None
         self._offered = False  # the 2xx that waits for its ACK carries our offer
         self._local_tag = core.chance.token()
+        self._peer_allows: frozenset[str] = frozenset()
+        self.open_offer: OpenOffer | None = None
         self.id = call
         self.line = line
         self.dialog: Dialog | None = None
         self.is_confirmed = False
         self.is_over = False
+        self.timer = SessionTimer(core, refresh=self._refresh, expire=self._expire)
+        self.modification = Modification(core, self)
+        self.transfer = Transfer(core, self)
+        self.referral = Referral(core, self)
 
     # --- orders ---
 
@@ -55,36 +81,61 @@ class Session(ABC):
 
     def cancel(self, request: SIPMessage, now: float) -> None:  # noqa: ARG002  # the callee's has a reason in it
         """The peer gave up its re-INVITE; one that was answered stays answered (§9.2)."""
-        if self._pending_offer is not None:
-            self._take_pending_offer().respond(SIPStatus.REQUEST_TERMINATED, now)
+        if self.open_offer is not None:
+            self._take_open_offer().abandon(now)
+            self.exchange_closed(now)
 
     def accept_offer(self, content: bytes, now: float) -> None:
-        """Answer the peer's re-INVITE or UPDATE; for one without an offer, ``content`` is our offer."""
-        transaction = self._take_pending_offer()
-        response = transaction.respond(
-            SIPStatus.OK, now, headers=self._target_headers(transaction.flow), content=content
-        )
-        if transaction.request.method == "INVITE":
-            self._offered = not transaction.request.content
-            self._await_ack(transaction, response, now)
+        """Answer the peer's offer; for a re-INVITE without one, ``content`` is our offer."""
+        self._take_open_offer().accept(content, now)
+        self.exchange_closed(now)
 
     def refuse_offer(self, status: SIPStatus, now: float) -> None:
-        """Refuse the peer's re-INVITE or UPDATE; the session goes on as it was."""
-        self._take_pending_offer().respond(status, now)
+        """Refuse the peer's offer; the session goes on as it was."""
+        self._take_open_offer().refuse(status, now)
+        self.exchange_closed(now)
 
-    def _take_pending_offer(self) -> ServerTransaction:
-        if self._pending_offer is None:
+    def _take_open_offer(self) -> OpenOffer:
+        if self.open_offer is None:
             raise InvalidStateError(f"call {self.id} has no offer to answer")
-        transaction, self._pending_offer = self._pending_offer, None
-        return transaction
+        offer, self.open_offer = self.open_offer, None
+        return offer
+
+    def modify(self, now: float) -> None:
+        """Change the session: `OfferNeeded` follows as soon as an offer may go out."""
+        self._require_modifiable()
+        self.modification.want(now)
+
+    def send_info(self, content_type: str, content: bytes, now: float) -> None:
+        """INFO with a body (RFC 6086 §4.2.2 calls this legacy usage); `InfoAnswered` tells the outcome."""
+        self._require_talking()
+        self.send_request(
+            "INFO", _Info(self, self._core), now, content=content, headers=[("Content-Type", content_type)]
+        )
+
+    def refer(self, target: str, replaces: Replaces | None, now: float) -> None:
+        """Ask the peer to call ``target``, taking the place of a call of ours if ``replaces`` names it."""
+        self._require_talking()
+        self.transfer.start(target, replaces, now)
+
+    def _require_modifiable(self) -> None:
+        self._require_talking()
+
+    def _require_talking(self) -> None:
+        if not self.is_confirmed:
+            raise InvalidStateError(f"call {self.id} is not answered")
 
     # --- requests within the dialog ---
+
+    def dialog_of(self, request: SIPMessage) -> Dialog:  # noqa: ARG002  # a caller may have several early ones
+        """The dialog that a request belongs to."""
+        assert self.dialog is not None  # noqa: S101  # it was found by its dialog
+        return self.dialog
 
     def receive_request(self, transaction: ServerTransaction, now: float) -> None:
         """A request of the peer in this dialog (ACK and CANCEL apart)."""
         request = transaction.request
-        assert self.dialog is not None  # noqa: S101  # it was found by its dialog
-        if not self.dialog.is_in_order(request):
+        if not self.dialog_of(request).is_in_order(request):
             transaction.respond(SIPStatus.SERVER_INTERNAL_ERROR, now, phrase="CSeq is not higher")
             return
         required = unsupported_extensions(request)
@@ -105,34 +156,14 @@ class Session(ABC):
 
     def _abort_pending(self, now: float) -> None:
         """A BYE ends requests that still wait for their answer too (§15.1.2)."""
-        if self._pending_offer is not None:
-            self._take_pending_offer().respond(SIPStatus.REQUEST_TERMINATED, now)
-
-    @property
-    def _is_negotiating(self) -> bool:
-        """Whether an offer or answer is still open: a further offer has to wait (§14.2, RFC 3311 §5.2)."""
-        return self._pending_offer is not None or self._unacknowledged is not None
-
-    def _receive_offer(self, transaction: ServerTransaction, now: float) -> None:
-        request = transaction.request
-        if self._is_negotiating:
-            seconds = int(self._core.chance.fraction() * RETRY_AFTER_BOUND)
-            transaction.respond(SIPStatus.SERVER_INTERNAL_ERROR, now, headers=[("Retry-After", str(seconds))])
-            return
-        if request.content and not request.session_description:
-            transaction.respond(SIPStatus.UNSUPPORTED_MEDIA_TYPE, now, headers=[("Accept", ACCEPT)])
-            return
-        assert self.dialog is not None  # noqa: S101  # it was found by its dialog
-        self.dialog.refresh_target(request)
-        if request.method == "UPDATE" and not request.content:
-            transaction.respond(SIPStatus.OK, now, headers=self._target_headers(transaction.flow))
-            return
-        self._pending_offer = transaction
-        self._core.emit(OfferReceived(call=self.id, offer=request.session_description))
+        if self.open_offer is not None:
+            self._take_open_offer().abandon(now)
+        self.referral.abandon(now)
 
     def _receive_info(self, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
         transaction.respond(SIPStatus.OK, now)
+        self._signal("remote", "INFO")
         self._core.emit(InfoReceived(call=self.id, content_type=request.content_type, content=request.content))
 
     def _receive_options(self, transaction: ServerTransaction, now: float) -> None:
@@ -141,13 +172,108 @@ class Session(ABC):
     def _receive_message(self, transaction: ServerTransaction, now: float) -> None:
         receive_message(self._core, transaction, self.line, now)
 
+    def _receive_refer(self, transaction: ServerTransaction, now: float) -> None:
+        if not self.is_confirmed:
+            transaction.respond(SIPStatus.FORBIDDEN, now)
+            return
+        self._signal("remote", "REFER")
+        self.referral.receive(transaction, now)
+
+    def _receive_notify(self, transaction: ServerTransaction, now: float) -> None:
+        if is_refer_event(transaction.request):
+            self.transfer.receive_notify(transaction, now)
+        else:
+            transaction.respond(SIPStatus.BAD_EVENT, now, headers=[("Allow-Events", "refer")])
+
+    def _receive_prack(self, transaction: ServerTransaction, now: float) -> None:
+        """Only a callee that rings waits for one (RFC 3262 §3)."""
+        transaction.respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST, now)
+
+    # --- offers of the peer ---
+
+    @property
+    def can_offer(self) -> bool:
+        """Whether no exchange of session descriptions is open, so that ours may begin (§14.1, RFC 3311 §5.1)."""
+        if self.is_over or self.open_offer is not None or self.modification.is_open:
+            return False
+        return self.is_confirmed and self._unacknowledged is None
+
+    def exchange_closed(self, now: float) -> None:
+        """An exchange of session descriptions is over: what waited for it may go on."""
+        self.modification.freed(now)
+
+    def _receive_offer(self, transaction: ServerTransaction, now: float) -> None:
+        """A re-INVITE or UPDATE."""
+        request = transaction.request
+        is_refresh = request.method == "UPDATE" and not request.session_description
+        if not is_refresh and self._refuse_glare(transaction, now):
+            return
+        if has_foreign_body(request):
+            transaction.respond(SIPStatus.UNSUPPORTED_MEDIA_TYPE, now, headers=[("Accept", ACCEPT)])
+            return
+        if is_too_brief(request):
+            transaction.respond(SIPStatus.SESSION_INTERVAL_TOO_SMALL, now, headers=[MIN_SE_HEADER])
+            return
+        self.dialog_of(request).refresh_target(request)
+        self.learn_capabilities(request)
+        if is_refresh:
+            transaction.respond(SIPStatus.OK, now, headers=self._agreeing_headers(transaction, now))
+            return
+        self._open(transaction, self._answering(transaction))
+
+    def _refuse_glare(self, transaction: ServerTransaction, now: float) -> bool:
+        """An offer while another exchange is open (§14.2, RFC 3311 §5.2, RFC 5407 §3.1)."""
+        if self.modification.is_open or self._unacknowledged is not None:
+            transaction.respond(SIPStatus.REQUEST_PENDING, now)
+        elif self.open_offer is not None or self._owes_answer:
+            seconds = int(self._core.chance.fraction() * RETRY_AFTER_BOUND)
+            transaction.respond(SIPStatus.SERVER_INTERNAL_ERROR, now, headers=[("Retry-After", str(seconds))])
+        else:
+            return False
+        return True
+
+    @property
+    def _owes_answer(self) -> bool:
+        """Whether the offer of the INVITE itself is still to be answered."""
+        return False
+
+    def _open(self, transaction: ServerTransaction, offer: OpenOffer) -> None:
+        self.open_offer = offer
+        self._core.emit(OfferReceived(call=self.id, offer=transaction.request.session_description))
+
+    def _answering(self, transaction: ServerTransaction) -> OpenOffer:
+        """How the offer in a request is answered."""
+
+        def accept(content: bytes, now: float) -> None:
+            headers = [*self._agreeing_headers(transaction, now), ("Content-Type", ACCEPT)]
+            response = transaction.respond(SIPStatus.OK, now, headers=headers, content=content)
+            if transaction.request.method == "INVITE":
+                self._offered = not transaction.request.session_description
+                self._await_ack(transaction, response, now)
+
+        def refuse(status: SIPStatus, now: float) -> None:
+            transaction.respond(status, now)
+
+        def abandon(now: float) -> None:
+            transaction.respond(SIPStatus.REQUEST_TERMINATED, now)
+
+        return OpenOffer(accept=accept, refuse=refuse, abandon=abandon)
+
+    def _agreeing_headers(self, transaction: ServerTransaction, now: float) -> HeaderList:
+        """Contact, capabilities and session timer of a 2xx to INVITE or UPDATE."""
+        contact = ("Contact", f"<{self.contact(transaction.flow)}>")
+        return [contact, *ALLOW_AND_SUPPORTED, *self.timer.answer(transaction.request, now)]
+
     _HANDLERS: ClassVar[dict[str, Callable[["Session", ServerTransaction, float], None]]] = {
-        "BYE": _receive_bye,
+        "BYE": lambda self, transaction, now: self._receive_bye(transaction, now),  # a caller has its own
         "INVITE": _receive_offer,
         "UPDATE": _receive_offer,
         "INFO": _receive_info,
         "OPTIONS": _receive_options,
         "MESSAGE": _receive_message,
+        "REFER": _receive_refer,
+        "NOTIFY": _receive_notify,
+        "PRACK": lambda self, transaction, now: self._receive_prack(transaction, now),  # the callee has its own
     }
 
     # --- the ACK to our 2xx ---
@@ -166,48 +292,93 @@ class Session(ABC):
         answer = request.session_description if self._offered else b""
         self._offered = False
         self._acknowledged(answer, now)
+        self.exchange_closed(now)
 
     def _acknowledged(self, answer: bytes, now: float) -> None:  # noqa: ARG002  # the callee needs the time
         if answer:
             self._core.emit(AnswerReceived(call=self.id, answer=answer))
 
-    def _no_ack(self) -> None:
+    def _no_ack(self, now: float) -> None:
         """RFC 3261 §13.3.1.4: no ACK in 64*T1 ends the dialog."""
         self._unacknowledged = None
-        self._send_bye()
+        self._send_bye(now)
         self.end(EndCause.TIMEOUT, phrase="no ACK came")
+
+    # --- session timer ---
+
+    def learn_capabilities(self, message: SIPMessage) -> None:
+        """Which methods the peer allows, as its latest Allow has it (RFC 3311 §4)."""
+        if message.get("allow") is not None:
+            self._peer_allows = message.tokens("allow")
+
+    def _refresh(self, now: float) -> None:
+        if "update" in self._peer_allows:
+            Refresh(self).send(now)
+        else:
+            self.modification.want(now)
+
+    def _expire(self, now: float) -> None:
+        self.lost(now, cause=EndCause.TIMEOUT)
 
     # --- the end ---
 
     def _hang_up(self, now: float) -> None:
         self._abort_pending(now)
-        self._send_bye()
+        self._send_bye(now)
         self.end(EndCause.HANGUP_LOCAL)
 
-    def _send_bye(self) -> None:
+    def _send_bye(self, now: float) -> None:
         if not self.is_over:
             self._signal("local", "BYE")
-        self.send_request("BYE", _Unheard())
+        self.send_request("BYE", Unminded(), now)
 
-    def send_request(self, method: str, user: "SessionRequestUser", content: bytes = b"") -> ClientRequest:
-        """A request of ours within the dialog (§12.2.1)."""
-        dialog = self.dialog
+    def lost(
+        self,
+        now: float,
+        status: SIPStatus | None = None,
+        phrase: str | None = None,
+        *,
+        cause: EndCause = EndCause.TIMEOUT,
+    ) -> None:
+        """The peer knows the dialog no more, or is gone: BYE all the same, and over (§12.2.1.2, RFC 5057)."""
+        if not self.is_over:
+            self._abort_pending(now)
+            self._send_bye(now)
+            self.end(cause, status=status, phrase=phrase or "the other side is gone")
+
+    def send_request(
+        self,
+        method: str,
+        user: RequestUser,
+        now: float,
+        *,
+        content: bytes = b"",
+        headers: Sequence[tuple[str, str]] = (),
+        dialog: Dialog | None = None,
+    ) -> ClientRequest:
+        """A request of ours within the dialog (§12.2.1); a session description needs no Content-Type in ``headers``."""
+        del now
+        dialog = dialog or self.dialog
         assert dialog is not None  # noqa: S101  # nobody sends before the dialog
         uri, routes, hop = dialog.routing()
 
-        def headers(_flow: Flow) -> HeaderList:
+        def all_headers(flow: Flow) -> HeaderList:
             return [
                 ("From", dialog.local.format()),
                 ("To", dialog.remote.format()),
                 ("Call-ID", dialog.call_id),
                 *(("Route", route) for route in routes),
+                *([("Contact", f"<{self.contact(flow)}>")] if method in _WITH_CONTACT else []),
+                *(ALLOW_AND_SUPPORTED if method in _WITH_CAPABILITIES else []),
+                *([("Content-Type", ACCEPT)] if content and method in _WITH_CAPABILITIES else []),
+                *headers,
             ]
 
         plan = Plan(
             method=method,
             uri=uri,
             hop=hop,
-            headers=headers,
+            headers=all_headers,
             next_seq=dialog.next_seq,
             content=content,
             authenticator=self._authenticator,
@@ -231,11 +402,14 @@ class Session(ABC):
         if self._unacknowledged is not None:
             self._unacknowledged.stop()
             self._unacknowledged = None
+        self.timer.stop()
+        self.modification.stop()
+        self.transfer.stop()
         self._core.sessions.pop(self.id, None)
-        self._forget_dialog()
+        self._forget_dialogs()
         self._core.emit(CallEnded(call=self.id, cause=cause, status=status, phrase=phrase, q850=q850))
 
-    def _forget_dialog(self) -> None:
+    def _forget_dialogs(self) -> None:
         if self.dialog is not None:
             self._core.dialogs.pop(self.dialog.key, None)
 
@@ -245,28 +419,39 @@ class Session(ABC):
         self.dialog = dialog
         self._core.dialogs[dialog.key] = self
 
-    def _contact(self, flow: Flow, user: str) -> str:
-        transport = () if flow.transport == "UDP" else (("transport", flow.transport.lower()),)
-        return SIPURI(user=user, host=flow.local[0], port=flow.local[1], params=transport).format()
+    @property
+    @abstractmethod
+    def owns_call_id(self) -> bool:
+        """Whether the Call-ID is ours."""
 
-    def _target_headers(self, flow: Flow) -> HeaderList:
-        """Contact, Allow and Content-Type of a message that sets or refreshes the target."""
-        contact = self.dialog.local_contact if self.dialog else self._contact(flow, self.line)
-        return [("Contact", f"<{contact}>"), ("Allow", ALLOW), ("Content-Type", ACCEPT)]
+    def contact(self, flow: Flow) -> str:
+        """Our URI towards a peer."""
+        transport = () if flow.transport == "UDP" else (("transport", flow.transport.lower()),)
+        return SIPURI(user=self._contact_user, host=flow.local[0], port=flow.local[1], params=transport).format()
 
     def _signal(self, origin: Origin, method: str, status: SIPStatus | None = None, phrase: str | None = None) -> None:
         self._core.emit(CallSignaled(call=self.id, origin=origin, method=method, status=status, phrase=phrase))
 
 
-class SessionRequestUser:
-    """The user of a request within a dialog. A 481 or 408 to it means that the dialog is gone (§12.2.1.2)."""
+class _Info:
+    """INFO: its outcome is told; a 481 means that the dialog is gone (§12.2.1.2)."""
+
+    def __init__(self, session: Session, core: Core) -> None:
+        self._session = session
+        self._core = core
 
     def response_received(self, request: ClientRequest, response: SIPMessage, now: float) -> None:
         """See `RequestUser`."""
+        del request
+        status = SIPStatus(response.status)
+        if status.is_provisional or self._session.is_over:
+            return
+        self._core.emit(InfoAnswered(call=self._session.id, status=status))
+        if status == SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST:
+            self._session.lost(now, status, response.phrase)
 
     def request_failed(self, request: ClientRequest, cause: EndCause, now: float) -> None:
         """See `RequestUser`."""
-
-
-class _Unheard(SessionRequestUser):
-    """BYE: whatever the answer, the call is over (§15.1.1)."""
+        del request, cause, now
+        if not self._session.is_over:
+            self._core.emit(InfoAnswered(call=self._session.id, status=SIPStatus.REQUEST_TIMEOUT))

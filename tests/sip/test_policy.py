@@ -100,7 +100,7 @@ def test_other_methods_outside_a_call_are_refused(
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        (["Require: 100rel"], 420),
+        (["Require: foo"], 420),
         (["Accept: text/plain"], 406),
         (["Accept: text/plain, application/SDP;level=1"], None),
         (["Accept: */*"], None),

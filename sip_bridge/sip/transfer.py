@@ -1,0 +1,210 @@
+"""Call transfer: REFER within a call and the NOTIFYs that tell how it went (RFC 3515, RFC 4488, RFC 5589)."""
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from sip_bridge.errors import InvalidStateError, RemoteProtocolError
+from sip_bridge.sip.client_request import ClientRequest
+from sip_bridge.sip.core import Core
+from sip_bridge.sip.events import EndCause, TransferEnded, TransferProgressed, TransferRequested
+from sip_bridge.sip.fields import NameAddr
+from sip_bridge.sip.message import SIPMessage
+from sip_bridge.sip.replaces import Replaces
+from sip_bridge.sip.sipfrag import CONTENT_TYPE, format_fragment, parse_fragment
+from sip_bridge.sip.status import SIPStatus
+from sip_bridge.sip.transactions.layer import ServerTransaction
+from sip_bridge.sip.uri import SIPURI, scheme_of
+
+if TYPE_CHECKING:
+    from sip_bridge.sip.session import Session
+
+SILENCE: Final = 180.0  # seconds without a NOTIFY after which a transfer counts as failed
+LASTING: Final = 180  # seconds, the expiry that our NOTIFYs name
+
+
+def refer_to(target: str, replaces: Replaces | None) -> str:
+    """The value of Refer-To: a URI, which may carry the Replaces of an attended transfer (RFC 5589 §7)."""
+    if replaces is None:
+        return f"<{target}>"
+    return f"<{target}?Replaces={quote(replaces.format(), safe='')}>"
+
+
+class Transfer:
+    """Our wish that the peer call somebody else instead of us; one at a time."""
+
+    def __init__(self, core: Core, session: "Session") -> None:
+        self._core = core
+        self._session = session
+        self._alarm = core.alarm(self._silent)
+        self._request: ClientRequest | None = None
+        self._last: SIPStatus | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its outcome is still to come."""
+        return self._request is not None
+
+    def start(self, target: str, replaces: Replaces | None, now: float) -> None:
+        """Send REFER; InvalidStateError while another transfer is under way."""
+        if self.is_open:
+            raise InvalidStateError(f"call {self._session.id} is being transferred already")
+        assert self._session.dialog is not None  # noqa: S101  # only an answered call is transferred
+        headers = [
+            ("Refer-To", refer_to(target, replaces)),
+            ("Referred-By", f"<{self._session.dialog.local.uri}>"),
+        ]
+        self._request = self._session.send_request("REFER", self, now, headers=headers)
+        self._alarm.set(now + SILENCE)
+
+    def stop(self) -> None:
+        """The call is over."""
+        self._alarm.clear()
+        self._request = None
+
+    def response_received(self, request: ClientRequest, response: SIPMessage, now: float) -> None:
+        """See `RequestUser`: a 2xx says that the peer will try, everything else that it will not."""
+        status = SIPStatus(response.status)
+        if request is not self._request or status.is_provisional:
+            return
+        if not status.is_success:
+            self._end(status, response.phrase)
+            if status == SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST:
+                self._session.lost(now, status, response.phrase)
+        elif (response.get("refer-sub") or "").strip().lower() == "false":
+            self._end(SIPStatus.OK, response.phrase)  # the peer tells no more (RFC 4488 §4)
+
+    def request_failed(self, request: ClientRequest, cause: EndCause, now: float) -> None:
+        """See `RequestUser`."""
+        del cause, now
+        if request is self._request:
+            self._end(SIPStatus.REQUEST_TIMEOUT, SIPStatus.REQUEST_TIMEOUT.phrase)
+
+    def receive_notify(self, transaction: ServerTransaction, now: float) -> None:
+        """How far the peer's call to the target is."""
+        request = transaction.request
+        if not self.is_open:
+            transaction.respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST, now)
+            return
+        transaction.respond(SIPStatus.OK, now)
+        self._alarm.set(now + SILENCE)
+        status = parse_fragment(request.content)
+        if status is not None:
+            self._last = status
+        state = (request.get("subscription-state") or "").partition(";")[0].strip().lower()
+        if self._last is not None and (self._last.is_final or state == "terminated"):
+            self._end(self._last, self._last.phrase)
+        elif state == "terminated":
+            self._end(SIPStatus.TEMPORARILY_UNAVAILABLE, "no outcome was told")
+        elif status is not None:
+            self._core.emit(TransferProgressed(call=self._session.id, status=status))
+
+    def _silent(self, now: float) -> None:
+        del now
+        self._end(SIPStatus.REQUEST_TIMEOUT, SIPStatus.REQUEST_TIMEOUT.phrase)
+
+    def _end(self, status: SIPStatus, phrase: str) -> None:
+        self.stop()
+        self._last = None
+        self._core.emit(TransferEnded(call=self._session.id, status=status, phrase=phrase))
+
+
+class Referral:
+    """The peer's wish that we call somebody else; the application accepts or refuses it, then reports."""
+
+    def __init__(self, core: Core, session: "Session") -> None:
+        self._core = core
+        self._session = session
+        self._transaction: ServerTransaction | None = None
+        self._is_reported = False
+        self._event = "refer"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the application owes an answer or a report."""
+        return self._transaction is not None
+
+    def receive(self, transaction: ServerTransaction, now: float) -> None:
+        """A REFER of the peer."""
+        request = transaction.request
+        values = request.items("refer-to")
+        if len(values) != 1:
+            raise RemoteProtocolError("REFER needs one Refer-To")
+        if self.is_open:
+            transaction.respond(SIPStatus.REQUEST_PENDING, now)
+            return
+        address = NameAddr.parse(values[0])
+        if scheme_of(address.uri) not in ("sip", "sips", "tel"):
+            transaction.respond(SIPStatus.UNSUPPORTED_URI_SCHEME, now)
+            return
+        target, replaces = _target_of(address.uri)
+        self._transaction = transaction
+        self._event = f"refer;id={request.cseq.number}"
+        self._is_reported = (request.get("refer-sub") or "").strip().lower() != "false"
+        self._core.emit(TransferRequested(call=self._session.id, target=target, replaces=replaces))
+
+    def accept(self, now: float) -> None:
+        """202 Accepted, and the first report."""
+        transaction = self._pending()
+        contact = [("Contact", f"<{self._session.contact(transaction.flow)}>")]
+        if self._is_reported:
+            transaction.respond(SIPStatus.ACCEPTED, now, headers=contact)
+            self.report(SIPStatus.TRYING, now)
+        else:
+            transaction.respond(SIPStatus.ACCEPTED, now, headers=[*contact, ("Refer-Sub", "false")])
+
+    def refuse(self, status: SIPStatus, now: float) -> None:
+        """Refuse it; the call goes on."""
+        transaction = self._pending()
+        self._transaction = None
+        transaction.respond(status, now)
+
+    def report(self, status: SIPStatus, now: float) -> None:
+        """NOTIFY how far our call to the target is; a final status ends the subscription."""
+        if self._transaction is None or self._transaction.is_pending:
+            raise InvalidStateError(f"call {self._session.id} accepted no transfer")
+        state = "terminated;reason=noresource" if status.is_final else f"active;expires={LASTING}"
+        if self._is_reported and not self._session.is_over:
+            headers = [("Event", self._event), ("Subscription-State", state), ("Content-Type", CONTENT_TYPE)]
+            self._session.send_request("NOTIFY", self, now, content=format_fragment(status), headers=headers)
+        if status.is_final:
+            self._transaction = None
+
+    def abandon(self, now: float) -> None:
+        """The call ends before the application decided."""
+        if self._transaction is not None and self._transaction.is_pending:
+            self._transaction.respond(SIPStatus.REQUEST_TERMINATED, now)
+        self._transaction = None
+
+    def _pending(self) -> ServerTransaction:
+        if self._transaction is None or not self._transaction.is_pending:
+            raise InvalidStateError(f"call {self._session.id} has no transfer to decide on")
+        return self._transaction
+
+    def response_received(self, request: ClientRequest, response: SIPMessage, now: float) -> None:
+        """See `RequestUser`: a NOTIFY that nobody wants ends the reports (RFC 6665 §4.2.2)."""
+        del request, now
+        if response.status == SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST:
+            self._is_reported = False
+
+    def request_failed(self, request: ClientRequest, cause: EndCause, now: float) -> None:
+        """See `RequestUser`."""
+        del request, cause, now
+        self._is_reported = False
+
+
+def _target_of(uri: str) -> tuple[str, str | None]:
+    """The URI to call and the Replaces that it carries; other headers in it are none of our business."""
+    if scheme_of(uri) == "tel":
+        return uri, None
+    parsed = SIPURI.parse(uri)
+    replaces = next((value for name, value in parsed.headers if name.lower() == "replaces" and value), None)
+    if replaces is not None:
+        replaces = Replaces.parse(replaces).format()
+    params = tuple(pair for pair in parsed.params if pair[0].lower() != "method")
+    target = SIPURI(scheme=parsed.scheme, user=parsed.user, host=parsed.host, port=parsed.port, params=params)
+    return target.format(), replaces
+
+
+def is_refer_event(request: SIPMessage) -> bool:
+    """Whether a NOTIFY belongs to a REFER."""
+    return (request.get("event") or "").partition(";")[0].strip().lower() == "refer"
