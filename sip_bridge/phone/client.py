@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import socket
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -11,7 +10,7 @@ from typing import Final, Protocol, Self
 from sip_bridge.errors import TransportError
 from sip_bridge.phone.pacer import Pacer
 from sip_bridge.phone.ports import PortAllocator
-from sip_bridge.phone.resolver import Resolver, literal
+from sip_bridge.phone.resolver import Resolver, Target, has_route
 from sip_bridge.phone.settings import SIPSettings
 from sip_bridge.phone.transport import UDPTransport
 from sip_bridge.sip.endpoint import Endpoint
@@ -39,7 +38,7 @@ class SIPClient:
         self._transport = UDPTransport(
             settings.bind, settings.port, receive=self._receive, advertised_host=settings.advertised_host
         )
-        self._resolver = Resolver(socket.AF_INET6 if ":" in settings.bind else socket.AF_INET)
+        self._resolver = Resolver(transports=("UDP",), reaches=self._reaches)
         self._tasks = asyncio.TaskGroup()
         self._users: dict[str, LineUser] = {}
         self._line_of: dict[str, str] = {}
@@ -175,11 +174,9 @@ class SIPClient:
     def _resolve(self, hop: Hop) -> None:
         if hop.transport not in (None, "UDP"):
             _LOG.warning("%s wants %s, which is not built yet", hop.host, hop.transport)
-            self.endpoint.resolved(hop, (), self.now)
-            return
-        known = literal(hop)
+        known = self._resolver.numeric(hop)
         if known is not None:
-            self.endpoint.resolved(hop, self._flows((known,)), self.now)
+            self.endpoint.resolved(hop, self._flows(known), self.now)
         else:
             self.start_task(self._resolve_name(hop), name=f"resolve {hop.host}")
 
@@ -188,13 +185,16 @@ class SIPClient:
         self.endpoint.resolved(hop, flows, self.now)
         self.flush()
 
-    def _flows(self, addresses: tuple[tuple[str, int], ...]) -> tuple[Flow, ...]:
+    def _reaches(self, address: str) -> bool:
+        return (":" in address) == (":" in self.settings.bind) and has_route(address)
+
+    def _flows(self, targets: tuple[Target, ...]) -> tuple[Flow, ...]:
         flows = []
-        for host, port in addresses:
+        for target in targets:
             try:
-                flows.append(self._transport.flow_to(host, port))
+                flows.append(self._transport.flow_to(target.host, target.port))
             except OSError as error:
-                _LOG.debug("no route to %s: %s", host, error.strerror)
+                _LOG.debug("no route to %s: %s", target.host, error.strerror)
         return tuple(flows)
 
 

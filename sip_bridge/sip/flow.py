@@ -25,13 +25,32 @@ class Flow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hop:
-    """The next hop of a request as its URI names it (RFC 3263 §4 input); resolving it gives flows, best first."""
+    """The next hop of a request as its URI names it (RFC 3263 §4 input); resolving it gives flows, best first.
+
+    ``secure`` asks for TLS all the way (a sips URI); ``domain`` is set when the host is not the name of its owner.
+    """
 
     host: str
     port: int | None = None
     transport: str | None = None
+    secure: bool = False
+    domain: str | None = None
 
     @classmethod
     def of(cls, uri: SIPURI) -> "Hop":
-        """The hop that a Route or Request-URI asks for; ``maddr`` wins over the host."""
-        return cls(host=uri.param("maddr") or uri.host, port=uri.port, transport=uri.transport)
+        """The hop that a Route or Request-URI asks for; ``maddr`` wins over the host (RFC 3263 §4)."""
+        secure = uri.scheme == "sips"
+        transport = (uri.param("transport") or "").upper() or None
+        maddr = (uri.param("maddr") or "").strip("[]").lower()
+        return cls(
+            host=maddr or uri.host,
+            port=uri.port,
+            transport="TLS" if secure and transport == "TCP" else transport,
+            secure=secure,
+            domain=uri.host if maddr else None,
+        )
+
+    @property
+    def server_name(self) -> str:
+        """The name that a TLS certificate has to hold: the URI's own, whatever DNS made of it (RFC 5922 §4)."""
+        return (self.domain or self.host).rstrip(".")
