@@ -126,6 +126,7 @@ class Party:
         realm: str | None = None,
         expires: int = 300,
         outbound_proxy: SIPURI | None = None,
+        message_waiting: bool | None = None,
     ) -> None:
         self.endpoint.add_line(
             RegisteredLine(
@@ -138,6 +139,7 @@ class Party:
                 realm=realm,
                 expires=expires,
                 outbound_proxy=outbound_proxy,
+                message_waiting=message_waiting,
             )
         )
 

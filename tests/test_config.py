@@ -115,6 +115,7 @@ accounts:
     transport: udp
     expires: 120
     outbound_proxy: proxy.example:5060
+    message_waiting: true
 log_level: debug
 state_dir: lasting/state
 """
@@ -156,6 +157,7 @@ state_dir: lasting/state
                 transport="udp",
                 expires=120,
                 outbound_proxy="proxy.example:5060",
+                message_waiting=True,
             ),
         ),
         log_level="debug",
@@ -628,3 +630,12 @@ def test_junk_in_the_right_places_gets_lines_and_nothing_else(
     file = tmp_path / "config.yaml"
     file.write_text(json.dumps({"bridge": bridge, "mqtt": mqtt, "sip": sip, "accounts": accounts}))
     assert all(line.startswith(str(file)) for line in _complaints(file))
+
+
+@pytest.mark.parametrize(("text", "value"), [("auto", None), ("true", True), ("false", False)])
+def test_message_waiting_is_heard_asked_for_or_refused(text: str, value: bool | None) -> None:
+    (account,) = loaded(
+        f"accounts: [{{id: a, kind: registered, server: s.example, user: u, password: p, message_waiting: {text}}}]"
+    ).accounts
+    assert isinstance(account, RegisteredAccount)
+    assert account.message_waiting is value

@@ -168,6 +168,11 @@ def _codec(value: Value) -> str:
     return codec
 
 
+def _message_waiting(value: Value) -> bool | None:
+    known: dict[str, bool | None] = {"auto": None, "true": True, "false": False}
+    return known[valid.one_of(*known)(value)]
+
+
 def _transport(value: Value) -> str:
     transport: str = valid.one_of("udp", "tcp", "tls")(value)
     if transport != "udp":
@@ -295,6 +300,7 @@ _REGISTERED: Final[_Keys] = {
     vol.Optional("transport"): _transport,
     vol.Optional("expires"): valid.integer(30, 86400),
     vol.Optional("outbound_proxy"): valid.matching(valid.is_proxy, "a host name or an IP address, :port if need be"),
+    vol.Optional("message_waiting"): _message_waiting,
 }
 _KINDS: Final = {
     "direct": valid.section(_account(DirectAccount), _DIRECT),

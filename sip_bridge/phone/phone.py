@@ -68,9 +68,11 @@ class VoIPPhone:
             self.register()
 
     def stop(self) -> None:
-        """Hang up every call and deregister; the client waits, bounded, for the answers."""
+        """Hang up every call, unsubscribe and deregister; the client waits, bounded, for the answers."""
         for call in list(self.calls.values()):
             call.hangup()
+        self.client.endpoint.end_subscriptions(self.account.id, self.client.now)
+        self.client.flush()
         if isinstance(self.account, RegisteredAccount):
             self.unregister()
 
@@ -153,6 +155,17 @@ class VoIPPhone:
         outcome = await self._outcome(lambda: endpoint.send_options(self.account.id, target, self.client.now))
         assert isinstance(outcome, OptionsAnswered | OptionsFailed)  # noqa: S101  # the id is the query's
         return outcome
+
+    def subscribe(self, target: str, package: str = "dialog") -> str:
+        """Follow somebody's calls until `unsubscribe`: the listener hears `DialogStateReceived`. Returns an id."""
+        subscription = self.client.endpoint.subscribe(self.account.id, target, package, self.client.now)
+        self.client.flush()
+        return subscription
+
+    def unsubscribe(self, subscription: str) -> None:
+        """End a subscription; InvalidStateError when there is none of that id."""
+        self.client.endpoint.unsubscribe(subscription, self.client.now)
+        self.client.flush()
 
     async def _outcome(self, send: Callable[[], str]) -> Outcome:
         if len(self._outcomes) >= MAX_REQUESTS:
@@ -290,4 +303,5 @@ def line_of(account: Account) -> Line:
                 realm=account.realm,
                 expires=account.expires,
                 outbound_proxy=SIPURI.parse(account.outbound_proxy) if account.outbound_proxy else None,
+                message_waiting=account.message_waiting,
             )

@@ -64,7 +64,10 @@ class DirectAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredAccount:
-    """A line at a registrar: a FRITZ!Box, a PBX or a trunk; ``expires`` in seconds is what we ask for."""
+    """A line at a registrar: a FRITZ!Box, a PBX or a trunk; ``expires`` in seconds is what we ask for.
+
+    ``message_waiting``: True subscribes to the mailbox, None hears what the PBX tells unasked, False not even that.
+    """
 
     id: str
     name: str
@@ -77,6 +80,7 @@ class RegisteredAccount:
     transport: str = "udp"
     expires: int = 300
     outbound_proxy: str | None = None
+    message_waiting: bool | None = None
     allow_dial: tuple[str, ...] = ("*",)
     accept_transfers: bool = False  # whether the other party of a call may have us call somebody else
     contacts: tuple[Contact, ...] = ()

@@ -8,6 +8,7 @@ from sip_bridge.sip.message import SIPMessage
 
 ALLOW: Final = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, MESSAGE"
 ACCEPT: Final = "application/sdp"
+ALLOW_EVENTS: Final = "dialog, message-summary, refer"
 SUPPORTED: Final = "100rel, norefersub, replaces, timer"
 ALLOW_AND_SUPPORTED: Final = (("Allow", ALLOW), ("Supported", SUPPORTED))
 EXTENSIONS: Final = frozenset(SUPPORTED.split(", "))  # option tags, in lower case
@@ -15,6 +16,7 @@ EXTENSIONS: Final = frozenset(SUPPORTED.split(", "))  # option tags, in lower ca
 # The answer to OPTIONS, in a dialog and outside (RFC 3261 §11.2).
 CAPABILITIES: Final = (
     *ALLOW_AND_SUPPORTED,
+    ("Allow-Events", ALLOW_EVENTS),
     ("Accept", f"{ACCEPT}, text/plain"),
     ("Accept-Encoding", "identity"),
     ("Accept-Language", "en"),

@@ -67,6 +67,7 @@ class Core:
         self.schedule = Schedule()
         self.layer = TransactionLayer(timers=timers, schedule=self.schedule, transmit=self._transmit)
         self.outbox: deque[Output] = deque()
+        self.observers: list[Callable[[Output], None]] = []  # usages that follow what others do
         self.counters: Counter[str] = Counter()
         self.dialogs: dict[DialogKey, DialogUser] = {}
         self.sessions: dict[str, Session] = {}
@@ -79,6 +80,8 @@ class Core:
     def emit(self, output: Output) -> None:
         """Tell the caller, at its next drain."""
         self.outbox.append(output)
+        for observe in self.observers:
+            observe(output)
 
     def alarm(self, action: Callable[[float], None]) -> Alarm:
         """A deadline of a usage."""

@@ -4,7 +4,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sip_bridge.errors import RemoteProtocolError, SIPParseError
-from sip_bridge.sip.capabilities import ACCEPT, ALLOW, IN_DIALOG_METHODS, KNOWN_METHODS, unsupported_extensions
+from sip_bridge.sip.capabilities import (
+    ACCEPT,
+    ALLOW,
+    ALLOW_EVENTS,
+    IN_DIALOG_METHODS,
+    KNOWN_METHODS,
+    unsupported_extensions,
+)
 from sip_bridge.sip.core import Core, DialogUser
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.message import SIPMessage
@@ -85,12 +92,16 @@ class Dispatcher:
             yield
         except RemoteProtocolError as error:
             self._core.counters["malformed"] += 1
-            transaction.respond(SIPStatus(error.status), now)
+            headers = [("Allow-Events", ALLOW_EVENTS)] if error.status == SIPStatus.BAD_EVENT else []
+            transaction.respond(SIPStatus(error.status), now, headers=headers)
 
     # --- in a dialog ---
 
     def _dialog_of(self, request: SIPMessage) -> DialogUser | None:
-        return self._core.dialogs.get((request.call_id, request.to.tag or "", request.from_.tag or ""))
+        """The dialog's user; a subscription waits for a NOTIFY from whatever tag, under "" (RFC 6665 §4.4.1)."""
+        call_id, local_tag, remote_tag = request.call_id, request.to.tag or "", request.from_.tag or ""
+        dialogs = self._core.dialogs
+        return dialogs.get((call_id, local_tag, remote_tag)) or dialogs.get((call_id, local_tag, ""))
 
     def _receive_ack(self, request: SIPMessage, now: float) -> None:
         user = self._dialog_of(request)

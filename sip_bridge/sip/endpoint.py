@@ -22,6 +22,7 @@ from sip_bridge.sip.policy import Policy
 from sip_bridge.sip.registration import Registration
 from sip_bridge.sip.replaces import Replaces
 from sip_bridge.sip.status import SIPStatus
+from sip_bridge.sip.subscriber import Subscriber
 from sip_bridge.sip.target import first_hop, target_uri
 from sip_bridge.sip.timers import RFC3261, Timers
 from sip_bridge.sip.transactions.layer import ServerTransaction
@@ -44,7 +45,9 @@ class Endpoint:
         self._dispatcher.serve("OPTIONS", self._receive_options)
         self._origins = Origins(self._policy, self._authenticators)
         self._messages = Messages(self._core, self._policy)
+        self._subscriber = Subscriber(self._core, self._policy, self._origins)
         self._dispatcher.serve("MESSAGE", self._messages.receive)
+        self._dispatcher.serve("NOTIFY", self._subscriber.receive_notify)
 
     # --- time and output ---
 
@@ -116,8 +119,10 @@ class Endpoint:
         self._registration(line).start(now)
 
     def unregister(self, line: str, now: float) -> None:
-        """Remove a line's registration."""
-        self._registration(line).stop(now)
+        """Remove a line's registration, and the subscription to its mailbox with it."""
+        registration = self._registration(line)
+        self._subscriber.leave_mailbox(line, now)
+        registration.stop(now)
 
     def registration_state(self, line: str) -> RegistrationState:
         """Where a line's registration stands."""
@@ -202,6 +207,22 @@ class Endpoint:
         query = OptionsQuery(self._core, self._origins.of(line_id, target))
         query.send()
         return query.id
+
+    def subscribe(self, line_id: str, target: str, package: str, now: float) -> str:
+        """Follow somebody's ``dialog`` state, or a ``message-summary``, until `unsubscribe`; returns an id.
+
+        LocalProtocolError for another package or a target that is none, InvalidStateError for too many.
+        """
+        del now
+        return self._subscriber.subscribe(line_id, target, package)
+
+    def unsubscribe(self, subscription: str, now: float) -> None:
+        """End a subscription; InvalidStateError when there is none of that id."""
+        self._subscriber.unsubscribe(subscription, now)
+
+    def end_subscriptions(self, line: str, now: float) -> None:
+        """End every subscription of a line, as before going away."""
+        self._subscriber.leave(line, now)
 
     # --- what comes ---
     def modify(self, call: str, now: float) -> None:

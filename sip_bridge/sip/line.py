@@ -32,6 +32,9 @@ class RegisteredLine:
     realm: str | None = None
     expires: int = 300
     outbound_proxy: SIPURI | None = None
+    message_waiting: bool | None = (
+        None  # subscribe to the mailbox; None: hear what is told unasked; False: not even that
+    )
 
     @property
     def registrar_uri(self) -> str:

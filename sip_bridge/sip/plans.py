@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sip_bridge.sip.auth import Authenticator
 from sip_bridge.sip.client_request import HeaderList, Plan
+from sip_bridge.sip.dialog import Dialog
 from sip_bridge.sip.fields import NameAddr
 from sip_bridge.sip.flow import Flow, Hop
 from sip_bridge.sip.line import Line, RegisteredLine
@@ -88,4 +89,36 @@ def plan_outside(
         next_seq=next_seq,
         content=content,
         authenticator=origin.authenticator,
+    )
+
+
+def plan_within(
+    method: str,
+    dialog: Dialog,
+    *,
+    next_seq: Callable[[], int],
+    headers: Callable[[Flow], HeaderList],
+    content: bytes = b"",
+    authenticator: Authenticator | None = None,
+) -> Plan:
+    """A request within a dialog (RFC 3261 §12.2.1.1)."""
+    uri, routes, hop = dialog.routing()
+
+    def all_headers(flow: Flow) -> HeaderList:
+        return [
+            ("From", dialog.local.format()),
+            ("To", dialog.remote.format()),
+            ("Call-ID", dialog.call_id),
+            *(("Route", route) for route in routes),
+            *headers(flow),
+        ]
+
+    return Plan(
+        method=method,
+        uri=uri,
+        hop=hop,
+        headers=all_headers,
+        next_seq=next_seq,
+        content=content,
+        authenticator=authenticator,
     )

@@ -75,6 +75,7 @@ def test_options_outside_a_call_says_what_we_can(wire: Wire, raw: RawPeer, bob: 
     wire.run(0.1)
     answer = raw.last("200")
     assert answer.get("allow") == ALLOW
+    assert answer.get("allow-events") == "dialog, message-summary, refer"
     assert answer.get("accept") == "application/sdp, text/plain"
     assert (answer.get("accept-encoding"), answer.get("accept-language")) == ("identity", "en")
     assert answer.to.tag is not None

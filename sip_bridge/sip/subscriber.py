@@ -1,0 +1,94 @@
+"""Every subscription of an endpoint, among them those to the lines' own mailboxes; and what is notified unasked."""
+
+from typing import Final
+
+from sip_bridge.errors import InvalidStateError, LocalProtocolError
+from sip_bridge.sip import message_waiting
+from sip_bridge.sip.core import Core
+from sip_bridge.sip.event_package import EventType
+from sip_bridge.sip.events import Output, RegistrationChanged, RegistrationState
+from sip_bridge.sip.line import RegisteredLine
+from sip_bridge.sip.packages import PACKAGES, messages_waiting
+from sip_bridge.sip.plans import Origin, Origins
+from sip_bridge.sip.policy import Policy
+from sip_bridge.sip.status import SIPStatus
+from sip_bridge.sip.subscription import Subscription
+from sip_bridge.sip.transactions.layer import ServerTransaction
+
+MAX_SUBSCRIPTIONS: Final = 2048  # of one endpoint: a mailbox for each line, and whom they watch
+
+
+class Subscriber:
+    """Subscriptions by their id."""
+
+    def __init__(self, core: Core, policy: Policy, origins: Origins) -> None:
+        self._core = core
+        self._policy = policy
+        self._origins = origins
+        self._subscriptions: dict[str, Subscription] = {}
+        self._mailboxes: dict[str, str] = {}  # line: subscription
+        core.observers.append(self._observe)
+
+    def subscribe(self, line: str, target: str, package: str) -> str:
+        """See `Endpoint.subscribe`."""
+        return self._subscribe(self._origins.of(line, target), package)
+
+    def _subscribe(self, origin: Origin, package: str) -> str:
+        if package not in PACKAGES:
+            raise LocalProtocolError(f"no event package {package[:40]!r}: there are {', '.join(PACKAGES)}")
+        if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
+            raise InvalidStateError(f"there are {MAX_SUBSCRIPTIONS} subscriptions already")
+        subscription = Subscription(self._core, origin, PACKAGES[package])
+        self._subscriptions[subscription.id] = subscription
+        subscription.start()
+        return subscription.id
+
+    def unsubscribe(self, subscription: str, now: float) -> None:
+        """See `Endpoint.unsubscribe`."""
+        if subscription not in self._subscriptions:
+            raise InvalidStateError(f"there is no subscription {subscription[:40]!r}")
+        self._subscriptions.pop(subscription).stop(now)
+
+    def leave_mailbox(self, line: str, now: float) -> None:
+        """End the subscription to a line's own mailbox, if there is one."""
+        mailbox = self._mailboxes.pop(line, None)
+        if mailbox is not None:
+            self.unsubscribe(mailbox, now)
+
+    def leave(self, line: str, now: float) -> None:
+        """End every subscription of a line."""
+        self._mailboxes.pop(line, None)
+        for subscription in [each for each in self._subscriptions.values() if each.line == line]:
+            self.unsubscribe(subscription.id, now)
+
+    def _observe(self, output: Output) -> None:
+        """A line that has registered subscribes to its mailbox, if it is to."""
+        match output:
+            case RegistrationChanged(line=line_id, state=RegistrationState.REGISTERED):
+                line = self._policy.lines[line_id]
+                has_room = len(self._subscriptions) < MAX_SUBSCRIPTIONS
+                is_new = line_id not in self._mailboxes and has_room
+                if isinstance(line, RegisteredLine) and line.message_waiting and is_new:
+                    origin = self._origins.of(line_id, line.aor.format())
+                    self._mailboxes[line_id] = self._subscribe(origin, message_waiting.PACKAGE)
+            case _:
+                pass
+
+    def receive_notify(self, transaction: ServerTransaction, now: float) -> None:
+        """A NOTIFY outside any dialog: many a PBX tells a registered phone of its mailbox unasked."""
+        request = transaction.request
+        line = self._policy.line_for(request, transaction.flow)
+        if (
+            not isinstance(line, RegisteredLine)
+            or line.message_waiting is False
+            or not request.get("event")
+            or EventType.of(request).package != message_waiting.PACKAGE
+        ):
+            transaction.respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST, now)
+        elif request.content_type != message_waiting.CONTENT_TYPE:
+            accept = [("Accept", message_waiting.CONTENT_TYPE)]
+            transaction.respond(SIPStatus.UNSUPPORTED_MEDIA_TYPE, now, headers=accept)
+        else:
+            fact = messages_waiting(line.id, "", request.content)
+            transaction.respond(SIPStatus.OK, now)
+            self._core.emit(fact)
