@@ -39,6 +39,8 @@ ADDRESS_TTL: Final = 10.0  # seconds: the system does not say how long an addres
 STALE_FOR: Final = 3 * 86400.0  # seconds
 RECHECK: Final = 30.0  # seconds
 
+_NO_SUCH_HOST: Final = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}  # musl has one of them
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
@@ -184,7 +186,7 @@ class Names:
                 found = await self._in_thread(host)
         except TimeoutError:
             raise _UnansweredError("no address in time") from None
-        if isinstance(found, socket.gaierror) and found.errno in (socket.EAI_NONAME, socket.EAI_NODATA):
+        if isinstance(found, socket.gaierror) and found.errno in _NO_SUCH_HOST:
             return _Answer(records=(), ttl=0)
         if isinstance(found, Exception):
             raise _UnansweredError(str(found)) from found

@@ -199,6 +199,7 @@ class ClientRequest:
 
     def _try_next(self, now: float) -> bool:
         """Go on to the next address (RFC 3263 §4.3); False when there is none."""
+        self._core.failover.avoid(self.flow, now)
         if len(self._flows) < 2 or self._abandoned:
             return False
         del self._flows[0]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from sip_bridge.sip.allowance import Allowance
 from sip_bridge.sip.dialog import DialogKey
 from sip_bridge.sip.events import Output, ResolveNeeded, Transmit
+from sip_bridge.sip.failover import Failover
 from sip_bridge.sip.flow import Flow, Hop
 from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.schedule import Alarm, Schedule
@@ -72,6 +73,7 @@ class Core:
         self.dialogs: dict[DialogKey, DialogUser] = {}
         self.sessions: dict[str, Session] = {}
         self.message_allowance = Allowance(burst=MESSAGE_BURST, per_second=MESSAGES_PER_SECOND)
+        self.failover = Failover()
         self._resolving: dict[Hop, list[Resolving]] = {}
 
     def _transmit(self, data: bytes, flow: Flow) -> None:
@@ -96,5 +98,6 @@ class Core:
 
     def resolved(self, hop: Hop, flows: tuple[Flow, ...], now: float) -> None:
         """The answer to `resolve`."""
+        flows = self.failover.in_order(flows, now)
         for waiter in self._resolving.pop(hop, []):
             waiter.resolved(flows, now)

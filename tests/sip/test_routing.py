@@ -4,6 +4,7 @@ import pytest
 
 from sip_bridge.errors import LocalProtocolError
 from sip_bridge.sip.events import CallAnswered, CallEnded, EndCause
+from sip_bridge.sip.failover import AVOID_FOR, MAX_AVOIDED
 from sip_bridge.sip.flow import Flow, Hop
 from sip_bridge.sip.uri import SIPURI
 from tests.scenario import ANSWER, OFFER, PBX, Party, RawPeer, Wire, assert_nothing_left, established
@@ -168,6 +169,48 @@ def test_a_failed_transport_tries_the_second_address_and_then_gives_up(wire: Wir
     alice.do(alice.endpoint.transport_failed, alice.flow_to(raw.address))
     assert alice.told(CallEnded) == [CallEnded(call=call, cause=EndCause.UNREACHABLE)]
     assert_nothing_left(wire, alice)
+
+
+def called_first(wire: Wire, alice: Party) -> list[tuple[str, int]]:
+    """Where the INVITE of a new call to pair.example goes within a moment."""
+    before = len(wire.sent)
+    call = alice.endpoint.invite("alice", "sip:x@pair.example", OFFER, wire.now)
+    alice.drain()
+    alice.do(alice.endpoint.hangup, call)
+    return [sent.destination for sent in wire.sent[before:]]
+
+
+def test_a_server_that_did_not_answer_is_asked_last_for_ten_minutes(wire: Wire, alice: Party, raw: RawPeer) -> None:
+    dead = ("192.0.2.99", 5060)
+    alice.hosts["pair.example"] = (dead, raw.address)
+    raw.on_request = lambda request: raw.respond(request, 486)
+    alice.endpoint.invite("alice", "sip:x@pair.example", OFFER, wire.now)
+    alice.drain()
+    wire.run(33)
+    assert called_first(wire, alice) == [raw.address]
+    wire.run(AVOID_FOR)
+    assert called_first(wire, alice) == [dead]
+
+
+def test_when_every_server_failed_the_first_is_the_first_again(wire: Wire, alice: Party, raw: RawPeer) -> None:
+    alice.hosts["pair.example"] = (("192.0.2.99", 5060), ("192.0.2.98", 5060))
+    alice.endpoint.invite("alice", "sip:x@pair.example", OFFER, wire.now)
+    alice.drain()
+    wire.run(65)
+    assert called_first(wire, alice) == [("192.0.2.99", 5060)]
+
+
+def test_servers_to_avoid_are_bounded(wire: Wire, alice: Party, raw: RawPeer) -> None:
+    dead = [(f"198.51.100.{number}", 5060) for number in range(MAX_AVOIDED + 1)]
+    alice.hosts["many.example"] = tuple(dead)
+    alice.endpoint.invite("alice", "sip:x@many.example", OFFER, wire.now)
+    alice.drain()
+    for address in dead:
+        alice.do(alice.endpoint.transport_failed, alice.flow_to(address))
+    alice.hosts["pair.example"] = (dead[1], raw.address)
+    assert called_first(wire, alice) == [raw.address]
+    alice.hosts["pair.example"] = (dead[0], raw.address)
+    assert called_first(wire, alice) == [dead[0]]
 
 
 def test_a_failed_transport_of_others_changes_nothing(wire: Wire, alice: Party, raw: RawPeer) -> None:
