@@ -12,6 +12,7 @@ from sip_bridge.sip.auth import Credentials
 from sip_bridge.sip.endpoint import Endpoint
 from sip_bridge.sip.events import Event, ResolveNeeded, Transmit
 from sip_bridge.sip.flow import Flow, Hop
+from sip_bridge.sip.limits import LIMITS, Limits
 from sip_bridge.sip.line import DirectLine, RegisteredLine
 from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.status import SIPStatus
@@ -106,12 +107,12 @@ class Wire:
 class Party:
     """An endpoint with one address on the wire, and all that it told."""
 
-    def __init__(self, wire: Wire, host: str, *, port: int = 5060, seed: int = 0) -> None:
+    def __init__(self, wire: Wire, host: str, *, port: int = 5060, seed: int = 0, limits: Limits = LIMITS) -> None:
         self.address = (host, port)
         self.wire = wire
         self.events: deque[Event] = deque()
         chance = random.Random(f"{host}{seed}")
-        self.endpoint = Endpoint(entropy=chance.randbytes)
+        self.endpoint = Endpoint(entropy=chance.randbytes, limits=limits)
         self.hosts: dict[str, tuple[Address, ...]] = {}
         self.resolves = True
         self.unresolved: list[Hop] = []

@@ -22,11 +22,6 @@ CAPABILITIES: Final = (
     ("Accept-Language", "en"),
 )
 
-# Methods that are known by name (RFC 3261 and the registry), whether or not they are served: others are 501.
-KNOWN_METHODS: Final = frozenset(
-    {"INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "UPDATE", "REGISTER", "MESSAGE", "SUBSCRIBE", "NOTIFY"}
-    | {"REFER", "PUBLISH", "PRACK"}
-)
 # Methods that only make sense in a dialog; outside one they get 481.
 IN_DIALOG_METHODS: Final = frozenset({"BYE", "INFO", "UPDATE", "PRACK", "NOTIFY"})
 

@@ -71,7 +71,7 @@ class Dialog:
 
     def is_in_order(self, request: SIPMessage) -> bool:
         """Whether a request of the peer is newer than the last one (§12.2.2); remembers it if so."""
-        number = request.cseq.number
+        number = request.keys.seq
         if self.remote_seq is not None and number <= self.remote_seq:
             return False
         self.remote_seq = number

@@ -3,18 +3,12 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from sip_bridge.errors import RemoteProtocolError, SIPParseError
-from sip_bridge.sip.capabilities import (
-    ACCEPT,
-    ALLOW,
-    ALLOW_EVENTS,
-    IN_DIALOG_METHODS,
-    KNOWN_METHODS,
-    unsupported_extensions,
-)
+from sip_bridge.errors import RemoteProtocolError
+from sip_bridge.sip.capabilities import ACCEPT, ALLOW, ALLOW_EVENTS, IN_DIALOG_METHODS, unsupported_extensions
 from sip_bridge.sip.core import Core, DialogUser
 from sip_bridge.sip.flow import Flow
-from sip_bridge.sip.message import SIPMessage
+from sip_bridge.sip.limits import Limits
+from sip_bridge.sip.message import METHODS, SIPMessage
 from sip_bridge.sip.policy import Policy
 from sip_bridge.sip.responses import build_refusal
 from sip_bridge.sip.status import SIPStatus
@@ -27,9 +21,10 @@ Handler = Callable[[ServerTransaction, float], None]
 class Dispatcher:
     """``serve`` says who handles the requests of a method that come outside any dialog."""
 
-    def __init__(self, core: Core, policy: Policy) -> None:
+    def __init__(self, core: Core, policy: Policy, limits: Limits) -> None:
         self._core = core
         self._policy = policy
+        self._limits = limits
         self._handlers: dict[str, Handler] = {}
 
     def serve(self, method: str, handler: Handler) -> None:
@@ -42,24 +37,22 @@ class Dispatcher:
             self._core.counters["keep_alives"] += 1
             return
         try:
-            message = SIPMessage(data)
-        except SIPParseError:
-            self._core.counters["malformed"] += 1
-            return
-        try:
+            message = SIPMessage(data, limits=self._limits)
             message.validate(stream=flow.is_reliable)
         except RemoteProtocolError as error:
             self._core.counters["malformed"] += 1
-            self._refuse_statelessly(message, flow, SIPStatus(error.status))
+            if self._policy.is_known(flow):
+                self._refuse_statelessly(data, flow, SIPStatus(error.status))
             return
         if message.is_request:
             self._receive_request(message, flow, now)
         elif not self._core.layer.receive_response(message, flow, now):
             self._core.counters["stray_responses"] += 1
 
-    def _refuse_statelessly(self, request: SIPMessage, flow: Flow, status: SIPStatus) -> None:
+    def _refuse_statelessly(self, data: bytes, flow: Flow, status: SIPStatus) -> None:
         """Tell a known peer what is wrong with its request, if the request says enough to be answered."""
-        if not request.is_request or request.method == "ACK" or not self._policy.is_known(flow):
+        request = SIPMessage.salvage(data, self._limits)
+        if request is None or request.method == "ACK":
             return
         refusal = build_refusal(request, flow, status, self._core.chance.token())
         if refusal is not None:
@@ -75,7 +68,7 @@ class Dispatcher:
             self._receive_ack(request, now)
         elif request.method == "CANCEL":
             self._receive_cancel(request, flow, now)
-        elif request.to.tag is not None:
+        elif request.keys.to_tag is not None:
             self._receive_in_dialog(request, flow, now)
         elif not self._policy.is_known(flow):
             self._core.counters["strangers"] += 1
@@ -99,8 +92,8 @@ class Dispatcher:
 
     def _dialog_of(self, request: SIPMessage) -> DialogUser | None:
         """The dialog's user; a subscription waits for a NOTIFY from whatever tag, under "" (RFC 6665 §4.4.1)."""
-        call_id, local_tag, remote_tag = request.call_id, request.to.tag or "", request.from_.tag or ""
-        dialogs = self._core.dialogs
+        keys, dialogs = request.keys, self._core.dialogs
+        call_id, local_tag, remote_tag = keys.call_id, keys.to_tag or "", keys.from_tag or ""
         return dialogs.get((call_id, local_tag, remote_tag)) or dialogs.get((call_id, local_tag, ""))
 
     def _receive_ack(self, request: SIPMessage, now: float) -> None:
@@ -128,8 +121,8 @@ class Dispatcher:
         transaction = self._open(request, flow, now)
         transaction.to_tag = invite.to_tag
         transaction.respond(SIPStatus.OK, now)
-        to_tag = invite.request.to.tag or invite.to_tag
-        user = self._core.dialogs.get((request.call_id, to_tag, request.from_.tag or ""))
+        to_tag = invite.request.keys.to_tag or invite.to_tag
+        user = self._core.dialogs.get((request.call_id, to_tag, request.keys.from_tag or ""))
         if user is not None:
             user.cancel(request, now)
 
@@ -162,7 +155,7 @@ class Dispatcher:
         if method not in self._handlers:
             if method in IN_DIALOG_METHODS:
                 return SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST, []
-            unknown = method not in KNOWN_METHODS
+            unknown = method not in METHODS
             return (SIPStatus.NOT_IMPLEMENTED if unknown else SIPStatus.METHOD_NOT_ALLOWED), [("Allow", ALLOW)]
         if scheme not in ("sip", "sips", "tel"):
             return SIPStatus.UNSUPPORTED_URI_SCHEME, []
@@ -184,7 +177,9 @@ def is_identity_encoded(request: SIPMessage) -> bool:
 def has_foreign_body(request: SIPMessage) -> bool:
     """Whether a body must be understood and is no session description (§8.2.3, RFC 5621 §3)."""
     handling = (request.get("content-disposition") or "").replace(" ", "").lower()
-    return bool(request.content) and not request.session_description and "handling=optional" not in handling
+    if request.session_description:
+        return request.has_foreign_part
+    return bool(request.content) and "handling=optional" not in handling
 
 
 def accepts_sdp(request: SIPMessage) -> bool:

@@ -15,6 +15,7 @@ from sip_bridge.sip.dispatcher import Dispatcher, has_foreign_body
 from sip_bridge.sip.events import Output, RegistrationState
 from sip_bridge.sip.flow import Flow, Hop
 from sip_bridge.sip.instant_message import Messages
+from sip_bridge.sip.limits import LIMITS, Limits
 from sip_bridge.sip.line import Line, RegisteredLine
 from sip_bridge.sip.options import OptionsQuery
 from sip_bridge.sip.plans import Origins
@@ -33,14 +34,19 @@ class Endpoint:
     """A SIP user agent for any number of lines over shared flows."""
 
     def __init__(
-        self, *, entropy: Callable[[int], bytes], timers: Timers = RFC3261, user_agent: str = "sip-bridge"
+        self,
+        *,
+        entropy: Callable[[int], bytes],
+        timers: Timers = RFC3261,
+        user_agent: str = "sip-bridge",
+        limits: Limits = LIMITS,
     ) -> None:
         self._core = Core(timers=timers, entropy=entropy, user_agent=user_agent)
         self._policy = Policy()
         self._registrations: dict[str, Registration] = {}
         self._authenticators: dict[str, Authenticator] = {}
         self._calls = Calls(self._core, self._policy, self._authenticators)
-        self._dispatcher = Dispatcher(self._core, self._policy)
+        self._dispatcher = Dispatcher(self._core, self._policy, limits)
         self._dispatcher.serve("INVITE", self._calls.receive)
         self._dispatcher.serve("OPTIONS", self._receive_options)
         self._origins = Origins(self._policy, self._authenticators)

@@ -6,7 +6,7 @@ Scanners on ``str.find`` and ``partition``: they run in linear time and can't ba
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from sip_bridge.errors import LocalProtocolError, RemoteProtocolError
 from sip_bridge.sip.uri import SIPURI, Params, format_host_port, parse_host_port
@@ -15,9 +15,28 @@ _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _BARE_VALUE = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\[\]:]+")  # a token or a host
 _SPACE = re.compile(r"[\x00-\x20\x7f]")
 _NOT_IN_URI = re.compile(r'[\x00-\x20<>"\x7f]')
+# What nearly everybody writes is read by these in one step, anything else by the scanners below; both read the same.
+# The quantifiers are possessive: no backtracking.
+_T: Final = r"[A-Za-z0-9\-.!%*_+`'~]++"
+_USUAL_ADDRESS: Final = re.compile(
+    rf"""(?: "([^"\\]*+)"[ \t]*+ | ([A-Za-z0-9\-.!%*_+`'~ \t]*+) )  # display name
+         <([A-Za-z][A-Za-z0-9+.\-]*+:[^\x00-\x20<>"\x7f]++)>
+         (?:;tag=({_T}))?+""",
+    re.VERBOSE,
+)
+_USUAL_VIA: Final = re.compile(
+    rf"""SIP/2\.0/([A-Z]++)[ ]
+         ([A-Za-z0-9](?:[A-Za-z0-9.\-]*[A-Za-z0-9])?)  # host
+         (?::([0-9]{{1,4}}+))?+
+         (  (?:;(?!(?i:branch)){_T}(?:={_T})?+)*+
+            (?:;branch=({_T}))?+
+            (?:;(?!(?i:branch)){_T}(?:={_T})?+)*+  )""",
+    re.VERBOSE,
+)
 _SPECIAL: Final = {",": re.compile('[,"<]'), ";": re.compile('[;"<]')}
 COOKIE: Final = "z9hG4bK"  # begins every branch since RFC 3261 (§8.1.1.7)
 MAX_CSEQ: Final = 2**31 - 1  # RFC 3261 §8.1.1.5
+MAX_DIGITS: Final = 20  # of any number: what a peer wrote never becomes a huge int
 
 
 def is_token(text: str) -> bool:
@@ -27,7 +46,7 @@ def is_token(text: str) -> bool:
 
 def is_word(text: str) -> bool:
     """Whether text has no white space and no control characters (Call-ID, tags)."""
-    return _SPACE.search(text) is None
+    return (text.isprintable() and " " not in text) or _SPACE.search(text) is None
 
 
 def is_uri_text(text: str) -> bool:
@@ -122,6 +141,11 @@ def parse_params(text: str) -> Params:
     return tuple(params)
 
 
+def _usual_param(item: str) -> tuple[str, str | None]:
+    name, equals, value = item.partition("=")
+    return name, value if equals else None
+
+
 def format_params(params: Params) -> str:
     """The inverse of `parse_params`."""
     return "".join(f";{name}" if value is None else f";{name}={_param_value(value)}" for name, value in params)
@@ -150,6 +174,11 @@ class NameAddr:
     @classmethod
     def parse(cls, text: str) -> "NameAddr":
         """One address; RemoteProtocolError when it is none."""
+        usual = _USUAL_ADDRESS.fullmatch(text)
+        if usual is not None:
+            quoted_name, name, uri, tag = usual.groups()
+            display_name = quoted_name if quoted_name is not None else name.strip() or None
+            return cls(uri=uri, display_name=display_name, params=(("tag", tag),) if tag else ())
         opening = find_outside_quotes(text, "<")
         if opening < 0:
             return cls._parse_addr_spec(text)
@@ -235,6 +264,11 @@ class Via:
     @classmethod
     def parse(cls, text: str) -> "Via":
         """One via-parm."""
+        usual = _USUAL_VIA.fullmatch(text)
+        if usual is not None:
+            transport, host, port, rest, _ = usual.groups()
+            params = tuple(_usual_param(item) for item in rest.split(";")[1:])
+            return cls(transport=transport, host=host.lower(), port=int(port) if port else None, params=params)
         protocol, _, rest = text.partition(";")
         words = protocol.replace("/", " / ").split()
         if len(words) != 6 or words[1] != "/" or words[3] != "/" or words[0].upper() != "SIP" or words[2] != "2.0":
@@ -259,7 +293,7 @@ class Via:
     @property
     def sent_by(self) -> tuple[str, int]:
         """Host and port, with the transport's default port."""
-        return self.host, self.port or (5061 if self.transport == "TLS" else 5060)
+        return self.host, self.port or _default_port(self.transport)
 
     def received_from(self, host: str, port: int) -> "Via":
         """The top Via as a server keeps it: ``received`` (RFC 3261 §18.2.1) and ``rport`` (RFC 3581 §4)."""
@@ -269,6 +303,10 @@ class Via:
         kept = [(name, value) for name, value in self.params if name.lower() not in ("received", "rport")]
         added: list[tuple[str, str | None]] = [("rport", str(port))] if wants_rport else []
         return replace(self, params=(*kept, ("received", host), *added))
+
+
+def _default_port(transport: str) -> int:
+    return 5061 if transport == "TLS" else 5060
 
 
 def _glue_sent_by(words: list[str]) -> list[str]:
@@ -290,14 +328,61 @@ class CSeq:
     @classmethod
     def parse(cls, text: str) -> "CSeq":
         """Number and method; RemoteProtocolError when the number is above 2**31 - 1."""
-        number, method = (*text.split(maxsplit=1), "", "")[:2]
-        method = method.strip()
-        if not (number.isascii() and number.isdigit() and len(number) <= 20) or not is_token(method):
-            raise RemoteProtocolError(f"not a CSeq: {text[:80]!r}")
-        if int(number) > MAX_CSEQ:
-            raise RemoteProtocolError(f"CSeq above 2**31 - 1: {number}")
-        return cls(number=int(number), method=method)
+        number, method = _read_cseq(text)
+        return cls(number=number, method=method)
 
     def format(self) -> str:
         """The inverse of `parse`."""
         return f"{self.number} {self.method}"
+
+
+def _read_cseq(text: str) -> tuple[int, str]:
+    digits, _, method = text.partition(" ")
+    if not digits.isdecimal():  # further white space
+        digits, method = (*text.split(maxsplit=1), "", "")[:2]
+    method = method.strip()
+    if not (digits.isdecimal() and digits.isascii() and len(digits) <= MAX_DIGITS and is_token(method)):
+        raise RemoteProtocolError(f"not a CSeq: {text[:80]!r}")
+    number = int(digits)
+    if number > MAX_CSEQ:
+        raise RemoteProtocolError(f"CSeq above 2**31 - 1: {digits}")
+    return number, method
+
+
+class RoutingKeys(NamedTuple):
+    """What a message's transaction and dialog are found by; read without making the typed values."""
+
+    call_id: str
+    from_tag: str | None
+    to_tag: str | None
+    seq: int
+    method: str  # of CSeq
+    branch: str | None
+    sent_by: tuple[str, int]  # with the transport's default port
+
+    @classmethod
+    def read(cls, via: str, from_: str, to: str, call_id: str, cseq: str) -> "RoutingKeys":
+        """From header values as written; RemoteProtocolError when one of them is malformed."""
+        if not is_word(call_id):
+            raise RemoteProtocolError("white space in Call-ID")
+        return cls(call_id, _read_tag(from_), _read_tag(to), *_read_cseq(cseq), *_read_via(via))
+
+
+def _read_tag(address: str) -> str | None:
+    usual = _USUAL_ADDRESS.fullmatch(address)
+    if usual is not None:
+        return usual[4]
+    tag = NameAddr.parse(address).tag
+    if tag is not None and not is_word(tag):
+        raise RemoteProtocolError("white space in a tag")
+    return tag
+
+
+def _read_via(line: str) -> tuple[str | None, tuple[str, int]]:
+    """Branch and sent-by of the first Via in a line."""
+    usual = _USUAL_VIA.fullmatch(line)
+    if usual is None:
+        via = Via.parse(partition_outside(line, ",")[0])
+        return via.branch, via.sent_by
+    transport, host, port, _, branch = usual.groups()
+    return branch, (host.lower(), int(port or 0) or _default_port(transport))

@@ -1,4 +1,4 @@
-"""Names of header fields: canonical spelling, compact forms (RFC 3261 §7.3.3 and the registry), bounds."""
+"""Names of header fields: canonical spelling and compact forms (RFC 3261 §7.3.3 and the registry)."""
 
 from typing import Final
 
@@ -28,12 +28,8 @@ COMPACT: Final = {
 # Fields of which a message may hold one only; two of them are two messages glued together, or an attack.
 SINGLETONS: Final = frozenset(
     {"from", "to", "call-id", "cseq", "content-length", "content-type", "max-forwards", "expires"}
+    | {"event", "rack", "refer-to", "replaces"}
 )
-
-MAX_MESSAGE: Final = 65536  # bytes, RFC 3261 §18.1.1
-MAX_HEAD: Final = 16384  # bytes of start line and headers
-MAX_HEADERS: Final = 128
-MAX_VIAS: Final = 70  # as many hops as Max-Forwards allows (RFC 3261 §8.1.1.6)
 
 _SPELLINGS: Final = (
     "Via", "From", "To", "Call-ID", "CSeq", "Contact", "Max-Forwards", "Content-Type", "Content-Length", "User-Agent",
@@ -42,8 +38,8 @@ _SPELLINGS: Final = (
     "P-Asserted-Identity", "Reason", "Event", "Min-Expires", "Retry-After", "Unsupported", "Warning",
 )  # fmt: skip
 KEYS: Final = {
-    **{name: name.lower() for name in _SPELLINGS},
-    **{short: full for short, full in COMPACT.items() if full != short},
+    **{spelling: name.lower() for name in _SPELLINGS for spelling in (name, name.title(), name.lower(), name.upper())},
+    **COMPACT,
 }
 
 

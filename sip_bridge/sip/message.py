@@ -3,15 +3,32 @@
 from collections.abc import Iterable
 from enum import IntEnum
 from functools import cached_property
-from typing import Self
+from typing import Final, Self
 
 from sip_bridge.errors import RemoteProtocolError, SIPParseError
-from sip_bridge.sip.fields import CSeq, NameAddr, Via, is_token, is_uri_text, is_word, partition_outside, split_outside
-from sip_bridge.sip.headers import MAX_HEAD, MAX_HEADERS, MAX_MESSAGE, MAX_VIAS, SINGLETONS, key_of
-from sip_bridge.sip.multipart import find_part
+from sip_bridge.sip.fields import (
+    MAX_DIGITS,
+    CSeq,
+    NameAddr,
+    RoutingKeys,
+    Via,
+    is_token,
+    is_uri_text,
+    partition_outside,
+    split_outside,
+)
+from sip_bridge.sip.headers import SINGLETONS
+from sip_bridge.sip.limits import LIMITS, Limits
+from sip_bridge.sip.multipart import find_part, must_be_understood
+from sip_bridge.sip.parser import index_fields, salvage_lines, split_lines, split_message
 from sip_bridge.sip.status import SIPStatus
 
-VERSION = "SIP/2.0"
+VERSION: Final = "SIP/2.0"
+SDP: Final = "application/sdp"
+METHODS: Final = frozenset(  # known by name (RFC 3261 and the registry), whether or not they are served
+    {"INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "UPDATE", "REGISTER", "MESSAGE", "SUBSCRIBE", "NOTIFY"}
+    | {"REFER", "PUBLISH", "PRACK"}
+)
 Headers = Iterable[tuple[str, str]]
 
 
@@ -38,24 +55,31 @@ class SIPMessage:
     raw: bytes
     content: bytes
 
-    def __init__(self, data: bytes) -> None:
-        if len(data) > MAX_MESSAGE:
-            raise SIPParseError(f"longer than {MAX_MESSAGE} bytes", status=513)
-        start = 0
-        while data.startswith(b"\r\n", start):
-            start += 2
-        end = data.find(b"\r\n\r\n", start)
-        if end < 0:
-            raise SIPParseError("no empty line after the headers")
-        if end - start > MAX_HEAD:
-            raise SIPParseError(f"more than {MAX_HEAD} bytes of headers")
-        lines = data[start:end].decode("utf-8", "surrogateescape").split("\r\n")
-        if data.count(b"\n", start, end) >= len(lines) or data.count(b"\r", start, end) >= len(lines):
-            raise SIPParseError("CR or LF alone")
+    def __init__(self, data: bytes, *, limits: Limits = LIMITS) -> None:
+        if len(data) > limits.message:
+            raise SIPParseError(f"longer than {limits.message} bytes", status=513)
+        head, content = split_message(data)
+        self._read(data, split_lines(head, limits), limits)
+        self.content = content or b""
+        if content is None and self.get("content-length") != "0":
+            raise SIPParseError("no empty line after the headers")  # without a body nothing else can be missing
+
+    def _read(self, data: bytes, lines: list[str], limits: Limits) -> None:
         self.raw = data
-        self.content = data[end + 4 :]
+        self._limits = limits
         self._read_start_line(lines[0])
-        self._read_headers(lines)
+        self._first, self._more = index_fields(lines, limits)
+
+    @classmethod
+    def salvage(cls, data: bytes, limits: Limits) -> Self | None:
+        """What can be answered of a request that can't be parsed: its method and its legible headers."""
+        lines = salvage_lines(data, limits)
+        if not lines:
+            return None
+        message = cls.__new__(cls)
+        message._read(data, lines, limits)  # noqa: SLF001  # made here
+        message.content = b""
+        return message
 
     @classmethod
     def request(cls, method: str, uri: str, headers: Headers, content: bytes = b"") -> Self:
@@ -70,38 +94,24 @@ class SIPMessage:
     def _read_start_line(self, line: str) -> None:
         self.heading = line
         first, _, rest = line.partition(" ")
-        if first.upper() == VERSION:
-            code, _, self.phrase = rest.partition(" ")
-            if len(code) != 3 or not (code.isascii() and code.isdigit()) or not "1" <= code[0] <= "6":
-                raise SIPParseError(f"not a status code: {code[:20]!r}")
-            self.type = SIPMessageType.RESPONSE
-            self.status = SIPStatus(int(code))
-            self.method = None
-            self.uri = ""
+        if first in METHODS or is_token(first):
+            self.uri, _, self.version = rest.rstrip(" ").rpartition(" ")
+            if not self.uri or not self.version.upper().startswith("SIP/"):
+                raise SIPParseError(f"not a start line: {line[:80]!r}")
+            self.type = SIPMessageType.REQUEST
+            self.status = 0
+            self.method = first
+            self.phrase = ""
             return
-        self.uri, _, self.version = rest.rstrip(" ").rpartition(" ")
-        if not is_token(first) or not self.uri or not self.version.upper().startswith("SIP/"):
+        code, _, self.phrase = rest.partition(" ")
+        if first.upper() != VERSION:
             raise SIPParseError(f"not a start line: {line[:80]!r}")
-        self.type = SIPMessageType.REQUEST
-        self.status = 0
-        self.method = first
-        self.phrase = ""
-
-    def _read_headers(self, lines: list[str]) -> None:
-        index: dict[str, list[str]] = {}
-        if len(lines) > MAX_HEADERS + 1:
-            raise SIPParseError(f"more than {MAX_HEADERS} header lines")
-        for line in _unfolded(lines):
-            name, colon, value = line.partition(":")
-            if not colon:
-                raise SIPParseError(f"not a header: {line[:80]!r}")
-            key = key_of(name)
-            values = index.get(key)
-            if values is None:
-                index[key] = [value.strip()]
-            else:
-                values.append(value.strip())
-        self._index = index
+        if len(code) != 3 or not (code.isascii() and code.isdigit()) or not "1" <= code[0] <= "6":
+            raise SIPParseError(f"not a status code: {code[:20]!r}")
+        self.type = SIPMessageType.RESPONSE
+        self.status = SIPStatus(int(code))
+        self.method = None
+        self.uri = self.version = ""
 
     def __repr__(self) -> str:
         return f"<SIPMessage {self.heading[:120]!r}>"
@@ -110,12 +120,12 @@ class SIPMessage:
 
     def get(self, name: str) -> str | None:
         """The first value of a header as written, or None; ``name`` is canonical in lower case (``call-id``)."""
-        values = self._index.get(name)
-        return values[0] if values else None
+        return self._first.get(name)
 
     def get_all(self, name: str) -> list[str]:
         """Every line of a header as written."""
-        return self._index.get(name, [])
+        first = self._first.get(name)
+        return [] if first is None else [first, *self._more.get(name, ())]
 
     def items(self, name: str) -> list[str]:
         """The elements of a comma-separated header, over all its lines."""
@@ -131,11 +141,20 @@ class SIPMessage:
         if text is None:
             return None
         digits = text.split(";", 1)[0].split("(", 1)[0].strip()
-        if not (digits.isascii() and digits.isdigit() and len(digits) <= 20):
+        if not (digits.isdecimal() and digits.isascii() and len(digits) <= MAX_DIGITS):
             raise RemoteProtocolError(f"{name} is not a number: {text[:40]!r}")
         return int(digits)
 
     # --- typed values, parsed on first reading ---
+
+    @cached_property
+    def keys(self) -> RoutingKeys:
+        """What finds the transaction and the dialog, read at once and cheaply."""
+        first = self._first
+        try:
+            return RoutingKeys.read(first["via"], first["from"], first["to"], first["call-id"], first["cseq"])
+        except KeyError as missing:
+            raise RemoteProtocolError(f"{missing.args[0]} is missing") from None
 
     @cached_property
     def via(self) -> Via:
@@ -181,7 +200,18 @@ class SIPMessage:
     @cached_property
     def session_description(self) -> bytes:
         """The SDP that the body is or, as multipart, contains; b"" when there is none."""
-        return find_part(self.get("content-type") or "", self.content, "application/sdp")
+        return find_part(
+            self.get("content-type") or "",
+            self.content,
+            SDP,
+            disposition=self.get("content-disposition") or "",
+            limits=self._limits,
+        )
+
+    @property
+    def has_foreign_part(self) -> bool:
+        """Whether a part of a multipart body is no session description but says that it must be understood."""
+        return must_be_understood(self.get("content-type") or "", self.content, SDP, self._limits)
 
     @property
     def is_request(self) -> bool:
@@ -206,20 +236,19 @@ class SIPMessage:
         """
         if self.is_request and self.version.upper() != VERSION:
             raise RemoteProtocolError(f"version {self.version[:20]!r}", status=505)
-        for name in SINGLETONS & self._index.keys():
-            if len(self._index[name]) > 1 and len(set(self._index[name])) > 1:
+        if len(self.uri) > self._limits.uri:
+            raise RemoteProtocolError(f"a Request-URI of more than {self._limits.uri} characters", status=414)
+        for name, further in self._more.items():
+            if name in SINGLETONS and {self._first[name]} != set(further):
                 raise RemoteProtocolError(f"more than one {name}")
-        if len(self.get_all("via")) > MAX_VIAS:
-            raise RemoteProtocolError(f"more than {MAX_VIAS} Via")
+        if sum(line.count(",") + 1 for line in self.get_all("via")) > self._limits.vias < len(self.items("via")):
+            raise RemoteProtocolError(f"more than {self._limits.vias} Via")
         self._cut_content(stream=stream)
-        if not is_word(f"{self.call_id}{self.from_.tag}{self.to.tag}"):
-            raise RemoteProtocolError("white space in Call-ID or tag")
-        _, cseq = self.via, self.cseq
-        if self.is_request:
-            if cseq.method != self.method:
-                raise RemoteProtocolError("CSeq method is not the request's")
-            if not is_uri_text(self.uri) or self.heading.endswith(" "):
-                raise RemoteProtocolError("malformed Request-URI")
+        if self.keys.method != self.method and self.is_request:
+            status = 400 if self.method in METHODS else 501  # RFC 4475 §3.1.2.18
+            raise RemoteProtocolError("CSeq method is not the request's", status=status)
+        if self.is_request and (not is_uri_text(self.uri) or self.heading.endswith(" ")):
+            raise RemoteProtocolError("malformed Request-URI")
 
     def _cut_content(self, *, stream: bool) -> None:
         length = self.number("content-length")
@@ -233,25 +262,9 @@ class SIPMessage:
 
     def summary(self) -> str:
         """A readable form: start line, headers, body."""
-        headers = "\n".join(f"  {name}: {value}" for name, values in self._index.items() for value in values)
+        headers = "\n".join(f"  {name}: {value}" for name in self._first for value in self.get_all(name))
         body = self.content.decode("utf-8", "replace")
         return f"{self.heading}\n\nHeaders:\n{headers}\n\nBody:\n{body}"
-
-
-def _unfolded(lines: list[str]) -> list[str]:
-    """Header lines with continuation lines joined (RFC 3261 §7.3.1)."""
-    headers = lines[1:]
-    if not any(line[:1] in (" ", "\t") for line in headers):
-        return headers
-    joined: list[str] = []
-    for line in headers:
-        if line[:1] not in (" ", "\t"):
-            joined.append(line)
-        elif joined:
-            joined[-1] = f"{joined[-1].rstrip()} {line.strip()}"
-        else:
-            raise SIPParseError("continuation line before the first header")
-    return joined
 
 
 def _assemble(start_line: str, headers: Headers, content: bytes) -> bytes:

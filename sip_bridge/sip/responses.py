@@ -30,7 +30,7 @@ def build_response(
 ) -> bytes:
     """The bytes of a response; ``via`` comes from `stamp_via`, a tag is only added where To has none."""
     to = request.get("to") or ""
-    if to_tag is not None and request.to.tag is None:
+    if to_tag is not None and request.keys.to_tag is None:
         to = f"{to};tag={to_tag}"
     extra = "".join(f"{name}: {check_value(value, name)}\r\n" for name, value in headers)
     head = (

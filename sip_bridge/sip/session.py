@@ -285,7 +285,7 @@ class Session(ABC):
     def receive_ack(self, request: SIPMessage, now: float) -> None:
         """The ACK to a 2xx of ours; others and retransmissions change nothing."""
         waiting = self._unacknowledged
-        if waiting is None or waiting.seq != request.cseq.number:
+        if waiting is None or waiting.seq != request.keys.seq:
             return
         waiting.stop()
         self._unacknowledged = None

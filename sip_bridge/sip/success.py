@@ -19,7 +19,7 @@ class UnacknowledgedSuccess:
         self._interval = core.timers.t1
         self._end = 0.0
         self._alarm = core.alarm(self._repeat)
-        self.seq = transaction.request.cseq.number
+        self.seq = transaction.request.keys.seq
 
     def start(self, now: float) -> None:
         """The 2xx was sent just now."""

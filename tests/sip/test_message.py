@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sip_bridge.errors import RemoteProtocolError, SIPParseError
 from sip_bridge.sip.fields import NameAddr
-from sip_bridge.sip.headers import MAX_HEADERS, MAX_MESSAGE, MAX_VIAS
+from sip_bridge.sip.limits import LIMITS
 from sip_bridge.sip.message import SIPMessage, SIPMessageType
 from sip_bridge.sip.status import SIPStatus
 from tests.sip.test_fields import TOKEN, tokens
@@ -175,7 +175,12 @@ def test_a_reason_phrase_may_be_anything(start: str) -> None:
         b"INVITE sip:b@h SIP/2.0\r\n folded: first\r\n\r\n",
         b"INVITE sip:b@h SIP/2.0\r\nX: a\nY: b\r\n\r\n",
         b"INVITE sip:b@h SIP/2.0\r\nX: a\rY: b\r\n\r\n",
-        b"INVITE sip:b@h SIP/2.0\nX: a\n\n",
+        b"INVITE sip:b@h SIP/2.0\nX: a\r\n\r\n",
+        b"INVITE sip:b@h SIP/2.0\nX: a\n",
+        b"INVITE sip:b@h SIP/2.0\nContent-Length: 0",
+        b"INVITE sip:b@h SIP/2.0\r\nContent-Length: 1\r\n",
+        b"INVITE sip:b@h SIP/2.0\r\nContent-Length: 0",
+        b"INVITE sip:b@h SIP/2.0\nX: a\n\n\r\n\r\n",
     ],
 )
 def test_what_is_no_message_can_not_be_parsed(data: bytes) -> None:
@@ -183,18 +188,44 @@ def test_what_is_no_message_can_not_be_parsed(data: bytes) -> None:
         SIPMessage(data)
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", "\n\nContent-Length: 9"])
+def test_a_message_whose_lines_all_end_in_lf_reads_like_one_with_crlf(end: str) -> None:
+    message = SIPMessage(f"\nINVITE sip:b@h SIP/2.0\nSubject: a\n b\nTo: <sip:b@h>\nl: 0\n{end}".encode())
+    assert (message.method, message.get("subject"), message.to.uri) == ("INVITE", "a b", "sip:b@h")
+    assert message.content == end[1:].encode()
+
+
+def test_the_empty_line_may_only_be_missing_where_no_body_follows() -> None:
+    message = SIPMessage(b"OPTIONS sip:b@h SIP/2.0\r\nSubject: a\r\nl: 0\r\n")
+    assert (message.get("subject"), message.content) == ("a", b"")
+
+
+def test_what_a_refused_request_says_legibly_is_saved() -> None:
+    lines = b"Via: SIP/2.0/UDP\r\n h\r\nTo: \0<sip:b@h>\r\nno colon\r\nb ad: x\r\nCall-ID: \rc\r\ni: c1\r\n"
+    data = b"INVITE sip:b@h\r\n" + lines
+    message = SIPMessage.salvage(data, LIMITS)
+    assert message is not None
+    assert (message.method, message.content, message.get_all("via")) == ("INVITE", b"", ["SIP/2.0/UDP h"])
+    assert (message.get("to"), message.get_all("call-id")) == (None, ["c1"])
+
+
+@pytest.mark.parametrize("data", [b"", b"\r\n", b"   \r\nVia: x", b"SIP/2.0 999 x\r\nVia: x\r\n", b"<>\r\nVia: x"])
+def test_nothing_is_saved_of_a_response_or_of_noise(data: bytes) -> None:
+    assert SIPMessage.salvage(data, LIMITS) is None
+
+
 def test_the_limits_are_where_they_are_said_to_be() -> None:
     head = b"INVITE sip:b@h SIP/2.0\r\n\r\n"
-    assert SIPMessage(head.ljust(MAX_MESSAGE, b"x")).method == "INVITE"
+    assert SIPMessage(head.ljust(LIMITS.message, b"x")).method == "INVITE"
     with pytest.raises(SIPParseError):
-        SIPMessage(head.ljust(MAX_MESSAGE + 1, b"x"))
-    most = [f"X-{number}: x" for number in range(MAX_HEADERS - len(MANDATORY))]
+        SIPMessage(head.ljust(LIMITS.message + 1, b"x"))
+    most = [f"X-{number}: x" for number in range(LIMITS.headers - len(MANDATORY))]
     assert request(*most).get("x-0") == "x"
     with pytest.raises(SIPParseError):
         request(*most, "One: more")
-    request(*["v: SIP/2.0/UDP h"] * (MAX_VIAS - 1)).validate()
+    request(*["v: SIP/2.0/UDP h"] * (LIMITS.vias - 1)).validate()
     with pytest.raises(RemoteProtocolError):
-        request(*["v: SIP/2.0/UDP h"] * MAX_VIAS).validate()
+        request(*["v: SIP/2.0/UDP h"] * LIMITS.vias).validate()
 
 
 @pytest.mark.parametrize("name", ["Via", "From", "To", "Call_ID", "CSeq"])

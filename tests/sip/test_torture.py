@@ -234,7 +234,7 @@ INVALID = {
     ),
     "3.1.2.18 an unknown method with another CSeq method": (
         f"NEWMETHOD sip:user@example.com SIP/2.0\n{usual('INVITE')}l: 0\n\n",
-        "400",
+        "501",
     ),
     "3.1.2.19 an overlarge response code": (
         f"SIP/2.0 4294967301 better not break the receiver\n{usual()}Content-Length: 0\n\n",

@@ -254,7 +254,7 @@ class TransactionLayer:
 
     def receive_response(self, response: SIPMessage, flow: Flow, now: float) -> bool:
         """Hand a response to the transaction that it answers; False when there is none."""
-        transaction = self._clients.get((response.via.branch or "", response.cseq.method))
+        transaction = self._clients.get((response.keys.branch or "", response.keys.method))
         if transaction is None:
             return False
         transaction.receive(response, flow, now)
@@ -277,7 +277,7 @@ class TransactionLayer:
         transaction = ServerTransaction(self, key, request, flow, to_tag)
         self._make_room(self._servers)
         self._servers[key] = transaction
-        if request.to.tag is None:
+        if request.keys.to_tag is None:
             self._initial.setdefault(_merge_key(request), key)
         if isinstance(transaction.machine, InviteServer):
             transaction.machine.start(now)
@@ -298,14 +298,14 @@ class TransactionLayer:
 
 def server_key(request: SIPMessage, method: str) -> Key:
     """What a request's transaction is known by; without the magic cookie by RFC 2543's rules (§17.2.3)."""
-    via = request.via
-    branch = via.branch or ""
-    host, port = via.sent_by
+    keys = request.keys
+    branch = keys.branch or ""
+    host, port = keys.sent_by
     if branch.startswith(COOKIE) and branch != COOKIE:
         return branch, host, str(port), method
-    from_tag = request.from_.tag or ""
-    return branch, host, str(port), method, request.call_id, str(request.cseq.number), from_tag, request.uri
+    return branch, host, str(port), method, keys.call_id, str(keys.seq), keys.from_tag or "", request.uri
 
 
 def _merge_key(request: SIPMessage) -> Key:
-    return request.from_.tag or "", request.call_id, str(request.cseq.number), request.method or ""
+    keys = request.keys
+    return keys.from_tag or "", keys.call_id, str(keys.seq), request.method or ""
