@@ -36,6 +36,7 @@ MAX_THREADS: Final = 32  # look-ups that the system has not finished; one hangs 
 LONGEST_TTL: Final = 86400.0  # seconds
 LONGEST_NEGATIVE_TTL: Final = 300.0  # seconds that a name which does not exist may stay so
 ADDRESS_TTL: Final = 10.0  # seconds: the system does not say how long an address is good
+SILENCE_TTL: Final = 600.0  # seconds that nobody is asked again about services whose domain has an address
 STALE_FOR: Final = 3 * 86400.0  # seconds
 RECHECK: Final = 30.0  # seconds
 
@@ -85,6 +86,10 @@ class _UnansweredError(Exception):
     """Nobody said whether the name exists."""
 
 
+class _SilenceError(_UnansweredError):
+    """And it took its time."""
+
+
 class Names:
     """Asks and remembers. ``chance`` gives numbers from 0 up to 1; ``dns_resolver`` is made anew for each question,
     so that it knows what /etc/resolv.conf says today.
@@ -111,20 +116,24 @@ class Names:
         self._servers: OrderedDict[str, _Kept[Server]] = OrderedDict()
         self._addresses: OrderedDict[str, _Kept[str]] = OrderedDict()
 
-    async def rules(self, name: str) -> tuple[Rule, ...]:
+    async def rules(self, domain: str) -> tuple[Rule, ...]:
         """The usable NAPTR records of a domain, the first to be tried first."""
-        return await self._ask(self._rules, name, self._ask_rules)
+        return await self._ask(self._rules, domain, self._ask_rules, domain)
 
-    async def servers(self, name: str) -> tuple[Server, ...]:
-        """The SRV records of a service in the order to be tried; the same order as long as they stay the same."""
-        return await self._ask(self._servers, name, self._ask_servers)
+    async def servers(self, name: str, domain: str) -> tuple[Server, ...]:
+        """The SRV records of a domain's service in the order to be tried; the same order while they stay the same."""
+        return await self._ask(self._servers, name, self._ask_servers, domain)
 
     async def addresses(self, host: str) -> tuple[str, ...]:
         """The IP addresses of a host, of both families, in the system's order (RFC 6724)."""
-        return await self._ask(self._addresses, host, self._ask_addresses)
+        return await self._ask(self._addresses, host, self._ask_addresses, host)
 
     async def _ask(
-        self, answers: OrderedDict[str, _Kept[R]], name: str, ask: Callable[[str], Awaitable[_Answer[R]]]
+        self,
+        answers: OrderedDict[str, _Kept[R]],
+        name: str,
+        ask: Callable[[str], Awaitable[_Answer[R]]],
+        domain: str,
     ) -> tuple[R, ...]:
         kept = answers.get(name)
         if kept is not None and self._clock() < kept.fresh_until:
@@ -134,10 +143,13 @@ class Names:
         except _UnansweredError as error:
             _LOG.debug("%s: %s", name, error)
             now = self._clock()
-            if kept is None or now >= kept.usable_until:
+            if kept is not None and kept.records and now < kept.usable_until:
+                answers[name] = replace(kept, fresh_until=now + RECHECK)
+                return kept.records
+            if not isinstance(error, _SilenceError) or not await self.addresses(domain):
                 return ()
-            answers[name] = replace(kept, fresh_until=now + RECHECK)
-            return kept.records
+            # Who knows the domain and keeps silent about its services is one of the routers that drop such questions.
+            answer = _Answer(records=(), ttl=SILENCE_TTL)
         now = self._clock() + answer.ttl
         answers[name] = _Kept(records=answer.records, fresh_until=now, usable_until=now + STALE_FOR)
         answers.move_to_end(name)
@@ -169,7 +181,7 @@ class Names:
             async with asyncio.timeout(self._question_timeout):  # dnspython's own limit waits for its next try
                 answer = await resolver.resolve(dns.name.from_text(name), kind, search=False, raise_on_no_answer=False)
         except TimeoutError:
-            raise _UnansweredError(f"{kind.name}: no answer in time") from None
+            raise _SilenceError(f"{kind.name}: no answer in time") from None
         except dns.resolver.NXDOMAIN as error:
             return (), min(_negative_ttl(response) for response in error.kwargs["responses"].values())
         except (dns.exception.DNSException, OSError, UnicodeError) as error:

@@ -15,6 +15,7 @@ from sip_bridge.sip.flow import Hop
 Transport = Literal["UDP", "TCP", "TLS"]
 TRANSPORTS: Final[tuple[Transport, ...]] = get_args(Transport)  # in the order of preference when DNS has none
 DEFAULT_PORTS: Final[Mapping[Transport, int]] = {"UDP": 5060, "TCP": 5060, "TLS": 5061}
+TIMEOUT: Final = 5.0  # seconds for a hop
 MAX_TARGETS: Final = 16
 MAX_RULES: Final = 8  # NAPTR records that are followed
 
@@ -66,17 +67,23 @@ class Resolver:
         transports: Iterable[Transport] = TRANSPORTS,
         reaches: Callable[[str], bool] = has_route,
         names: Names | None = None,
+        timeout: float = TIMEOUT,
     ) -> None:
         self._transports = tuple(sorted(transports, key=TRANSPORTS.index))
         self._reaches = reaches
         self._names = names or Names()
+        self._timeout = timeout
 
     async def resolve(self, hop: Hop) -> tuple[Target, ...]:
-        """The targets of a hop, best first, within 5 s; none when it is unknown, unreachable, or of no use to us."""
+        """The targets of a hop, best first, within `TIMEOUT`; none when it is unknown, unreachable or of no use."""
         known = self.numeric(hop)
         if known is not None:
             return known
-        return await self._targets(await self._services(hop))
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._targets(await self._services(hop))
+        except TimeoutError:
+            return ()
 
     def numeric(self, hop: Hop) -> tuple[Target, ...] | None:
         """The targets of a hop that needs no look-up, None when it is a name."""
@@ -113,7 +120,7 @@ class Resolver:
             if hop.transport is None:
                 found = await self._by_naptr(hop)
             if found is None:
-                found = await self._by_srv([(t, f"{_SERVICES[t]}.{hop.host}") for t in self._unasked(hop)])
+                found = await self._by_srv(hop.host, [(t, f"{_SERVICES[t]}.{hop.host}") for t in self._unasked(hop)])
         return self._fallback(hop) if found is None else found
 
     async def _by_naptr(self, hop: Hop) -> list[_Service] | None:
@@ -125,7 +132,7 @@ class Resolver:
             if transport is not None and transport in acceptable:
                 rules.append((rule.order, transport, rule.replacement))
         rules = rules[:MAX_RULES]
-        answers = await asyncio.gather(*(self._names.servers(name) for _, _, name in rules))
+        answers = await asyncio.gather(*(self._names.servers(name, hop.host) for _, _, name in rules))
         if not any(answers):
             return None
         for _, group in groupby(zip(rules, answers, strict=True), key=_order):
@@ -134,9 +141,9 @@ class Resolver:
                 return found
         return []
 
-    async def _by_srv(self, asked: Sequence[tuple[Transport, str]]) -> list[_Service] | None:
+    async def _by_srv(self, domain: str, asked: Sequence[tuple[Transport, str]]) -> list[_Service] | None:
         """The servers of each service, in order; None when there is no record, [] when all say: not available."""
-        answers = await asyncio.gather(*(self._names.servers(name) for _, name in asked))
+        answers = await asyncio.gather(*(self._names.servers(name, domain) for _, name in asked))
         if not any(answers):
             return None
         pairs = zip(asked, answers, strict=True)

@@ -25,6 +25,7 @@ class DNSServer(asyncio.DatagramProtocol):
         self.questions: list[str] = []
         self.rcode = dns.rcode.NOERROR
         self.is_silent = False
+        self.dropped: set[str] = set()  # types of record that questions for are not answered
         self.truncates = False
         self.forge: Callable[[dns.message.Message], list[bytes]] = lambda _: []  # sent before the true answer
 
@@ -58,7 +59,7 @@ class DNSServer(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         query = dns.message.from_wire(data)
         response = self._answer(query)
-        if self.is_silent:
+        if self.is_silent or self.questions[-1].split()[1] in self.dropped:
             return
         if self.truncates:
             response = dns.message.make_response(query)

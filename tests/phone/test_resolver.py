@@ -23,12 +23,13 @@ from sip_bridge.phone.names import (
     MAX_THREADS,
     QUESTION_TIMEOUT,
     RECHECK,
+    SILENCE_TTL,
     STALE_FOR,
     Names,
     Server,
     in_order,
 )
-from sip_bridge.phone.resolver import MAX_TARGETS, Resolver, Target, Transport, has_route
+from sip_bridge.phone.resolver import MAX_TARGETS, TIMEOUT, Resolver, Target, Transport, has_route
 from sip_bridge.sip.flow import Hop
 from sip_bridge.sip.uri import SIPURI
 from tests.phone.dns_server import DNSServer
@@ -39,7 +40,7 @@ A, B, C, DOMAIN = "192.0.2.1", "192.0.2.2", "2001:db8::3", "192.0.2.9"
 class House:
     """A resolver with everything it asks: DNS, the system's hosts, a clock and chance."""
 
-    def __init__(self, server: DNSServer) -> None:
+    def __init__(self, server: DNSServer, question_timeout: float = QUESTION_TIMEOUT) -> None:
         self.dns = server
         self.now = 1000.0
         self.hosts: dict[str, list[str]] = {
@@ -56,6 +57,7 @@ class House:
             chance=random.Random(1).random,
             dns_resolver=server.resolver,
             getaddrinfo=self._addresses,
+            question_timeout=question_timeout,
         )
 
     def _addresses(self, host: str) -> list[str]:
@@ -81,6 +83,13 @@ class House:
 async def house() -> AsyncIterator[House]:
     async with DNSServer() as server:
         yield House(server)
+
+
+@pytest.fixture
+async def hasty() -> AsyncIterator[House]:
+    """A house that does not wait long for DNS."""
+    async with DNSServer() as server:
+        yield House(server, question_timeout=0.3)
 
 
 # --- which transport, which port ---
@@ -367,22 +376,52 @@ async def test_the_system_knows_this_machine() -> None:
 
 
 @pytest.mark.parametrize("rcode", [dns.rcode.SERVFAIL, dns.rcode.REFUSED, dns.rcode.NOTIMP, dns.rcode.FORMERR])
-async def test_a_server_that_refuses_leaves_the_domain_itself(house: House, rcode: dns.rcode.Rcode) -> None:
+async def test_a_server_that_refuses_leaves_the_domain_itself_for_now(house: House, rcode: dns.rcode.Rcode) -> None:
+    house.dns.add("_sip._udp.example.org 60 SRV 0 0 5062 b.example.org.")
     house.dns.rcode = rcode
     assert await house.resolve("sip:example.org") == [f"UDP {DOMAIN}:5060"]
+    house.dns.rcode = dns.rcode.NOERROR
+    assert await house.resolve("sip:example.org") == [f"UDP {B}:5062"]
 
 
-async def test_a_silent_server_costs_a_time_out_a_question(house: House) -> None:
-    house.dns.is_silent = True
-    names = Names(dns_resolver=house.dns.resolver, getaddrinfo=lambda _: [A], question_timeout=0.3)
-    resolver = Resolver(reaches=lambda _: True, names=names)
+async def test_a_silent_server_costs_a_time_out_a_question(hasty: House) -> None:
+    hasty.dns.is_silent = True
     start = time.monotonic()
-    assert await resolver.resolve(Hop(host="example.org")) == (Target(transport="UDP", host=A, port=5060),)
+    assert await hasty.resolve("sip:example.org") == [f"UDP {DOMAIN}:5060"]
     assert 0.6 <= time.monotonic() - start < 2
 
 
-def test_the_longest_look_up_takes_five_seconds() -> None:
-    assert 2 * QUESTION_TIMEOUT + ADDRESS_TIMEOUT <= 5
+async def test_a_router_that_drops_questions_for_services_is_not_asked_by_every_request(hasty: House) -> None:
+    hasty.dns.add("_sip._udp.example.org 60 SRV 0 0 5062 b.example.org.")
+    hasty.dns.dropped = {"SRV", "NAPTR"}
+    for uri in ("sip:example.org", "sip:example.org;transport=udp"):
+        assert await hasty.resolve(uri) == [f"UDP {DOMAIN}:5060"]
+    hasty.dns.dropped.clear()
+    start, asked = time.monotonic(), len(hasty.dns.questions)
+    hasty.now += SILENCE_TTL - 1
+    assert await hasty.resolve("sip:example.org") == [f"UDP {DOMAIN}:5060"]
+    assert time.monotonic() - start < 0.3
+    assert len(hasty.dns.questions) == asked
+    hasty.now += 1
+    assert await hasty.resolve("sip:example.org") == [f"UDP {B}:5062"]
+
+
+async def test_without_any_answer_the_services_are_asked_for_again(hasty: House) -> None:
+    hasty.dns.is_silent = True
+    hasty.failure = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    assert await hasty.resolve("sip:example.org;transport=udp") == []
+    hasty.dns.is_silent, hasty.failure = False, None
+    hasty.dns.add("_sip._udp.example.org 60 SRV 0 0 5062 b.example.org.")
+    assert await hasty.resolve("sip:example.org;transport=udp") == [f"UDP {B}:5062"]
+
+
+def test_the_usual_longest_look_up_stays_within_the_bound() -> None:
+    assert 2 * QUESTION_TIMEOUT + ADDRESS_TIMEOUT <= TIMEOUT
+
+
+async def test_a_look_up_ends_whatever_happens(house: House) -> None:
+    house.dns.is_silent = True
+    assert await Resolver(names=house.names, timeout=0.1).resolve(Hop(host="example.org")) == ()
 
 
 async def test_no_dns_at_all_leaves_the_domain_itself(house: House) -> None:
