@@ -633,7 +633,7 @@ def test_junk_in_the_right_places_gets_lines_and_nothing_else(
 
 
 @pytest.mark.parametrize(("text", "value"), [("auto", None), ("true", True), ("false", False)])
-def test_message_waiting_is_heard_asked_for_or_refused(text: str, value: bool | None) -> None:
+def test_message_waiting_is_heard_asked_for_or_refused(loaded: Load, text: str, value: bool | None) -> None:
     (account,) = loaded(
         f"accounts: [{{id: a, kind: registered, server: s.example, user: u, password: p, message_waiting: {text}}}]"
     ).accounts

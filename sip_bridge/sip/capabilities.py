@@ -6,7 +6,7 @@ from sip_bridge.errors import RemoteProtocolError
 from sip_bridge.sip.fields import is_token
 from sip_bridge.sip.message import SIPMessage
 
-ALLOW: Final = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, MESSAGE"
+ALLOW: Final = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK, REFER, SUBSCRIBE, NOTIFY, MESSAGE"
 ACCEPT: Final = "application/sdp"
 ALLOW_EVENTS: Final = "dialog, message-summary, refer"
 SUPPORTED: Final = "100rel, norefersub, replaces, timer"

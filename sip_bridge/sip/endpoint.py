@@ -17,6 +17,7 @@ from sip_bridge.sip.flow import Flow, Hop
 from sip_bridge.sip.instant_message import Messages
 from sip_bridge.sip.limits import LIMITS, Limits
 from sip_bridge.sip.line import Line, RegisteredLine
+from sip_bridge.sip.notifier import Notifier
 from sip_bridge.sip.options import OptionsQuery
 from sip_bridge.sip.plans import Origins
 from sip_bridge.sip.policy import Policy
@@ -53,7 +54,9 @@ class Endpoint:
         self._messages = Messages(self._core, self._policy)
         self._subscriber = Subscriber(self._core, self._policy, self._origins)
         self._dispatcher.serve("MESSAGE", self._messages.receive)
+        self._notifier = Notifier(self._core, self._policy)
         self._dispatcher.serve("NOTIFY", self._subscriber.receive_notify)
+        self._dispatcher.serve("SUBSCRIBE", self._notifier.receive_subscribe)
 
     # --- time and output ---
 
@@ -227,7 +230,8 @@ class Endpoint:
         self._subscriber.unsubscribe(subscription, now)
 
     def end_subscriptions(self, line: str, now: float) -> None:
-        """End every subscription of a line, as before going away."""
+        """End every subscription of a line, ours and those of its watchers, as before going away."""
+        self._notifier.leave(line)
         self._subscriber.leave(line, now)
 
     # --- what comes ---

@@ -8,7 +8,7 @@ from sip_bridge.sip.capabilities import ALLOW_EVENTS
 from sip_bridge.sip.client_request import ClientRequest, HeaderList, Plan
 from sip_bridge.sip.core import Core
 from sip_bridge.sip.dialog import Dialog, DialogKey
-from sip_bridge.sip.dispatcher import is_identity_encoded
+from sip_bridge.sip.event_dialog import is_refused
 from sip_bridge.sip.event_package import EventType, SubscriptionStatus, seconds_of
 from sip_bridge.sip.events import EndCause, SubscriptionChanged, SubscriptionState
 from sip_bridge.sip.flow import Flow
@@ -192,20 +192,15 @@ class Subscription:
     def receive_request(self, transaction: ServerTransaction, now: float) -> None:
         """See `DialogUser`: a NOTIFY, or something that has no place here."""
         request = transaction.request
-        if request.method != "NOTIFY":
-            transaction.respond(SIPStatus.METHOD_NOT_ALLOWED, now, headers=[("Allow", "NOTIFY")])
+        if self._dialog is not None and self._dialog.remote.tag != request.from_.tag:
+            transaction.respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST, now)
+            return
+        if is_refused(transaction, self._dialog, "NOTIFY", now):
             return
         event, status = EventType.of(request), SubscriptionStatus.of(request)
         if event.package != self._package.name:
             raise RemoteProtocolError(f"not a notification of {self._package.name}", status=489)
-        if self._dialog is not None and self._dialog.remote.tag != request.from_.tag:
-            transaction.respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST, now)
-            return
-        if self._dialog is not None and not self._dialog.is_in_order(request):
-            transaction.respond(SIPStatus.SERVER_INTERNAL_ERROR, now, phrase="CSeq is not higher")
-            return
-        foreign = request.content_type != self._package.content_type or not is_identity_encoded(request)
-        if request.content and foreign:
+        if request.content and request.content_type != self._package.content_type:
             transaction.respond(SIPStatus.UNSUPPORTED_MEDIA_TYPE, now, headers=[("Accept", self._package.content_type)])
             return
         fact = self._package.read(self.line, self.id, request.content) if request.content else None

@@ -438,6 +438,25 @@ def test_what_can_not_be_read_is_refused_and_the_subscription_goes_on(
     assert changes(carol) == [(S.ACTIVE, None, None)]
 
 
+@pytest.mark.parametrize(
+    ("header", "answer"),
+    [
+        ("Require: eventlist", ("420", "unsupported", "eventlist")),
+        ("Content-Encoding: gzip", ("415", "accept-encoding", "identity")),
+    ],
+)
+def test_an_extension_or_encoding_that_we_lack_is_refused(
+    wire: Wire, carol: Party, pbx: Notifier, header: str, answer: tuple[str, str, str]
+) -> None:
+    watch(carol)
+    subscribe = pbx.last("SUBSCRIBE")
+    headers = ["Event: dialog", header]
+    pbx.request(carol, "NOTIFY", call_id=subscribe.call_id, to_tag=subscribe.from_.tag, headers=headers, content=b"x")
+    wire.run(0.1)
+    word, name, value = answer
+    assert (pbx.answered, pbx.last(word).get(name)) == ([word], value)
+
+
 def test_a_notify_without_contact_makes_no_dialog(wire: Wire, carol: Party, pbx: Notifier) -> None:
     watch(carol)
     pbx.notify(carol, contact="")
