@@ -122,8 +122,10 @@ class SIPClient:
     # --- inward ---
 
     def _receive(self, data: bytes, flow: Flow) -> None:
-        self.endpoint.receive(data, flow, self.now)
-        self.flush()
+        try:
+            self.endpoint.receive(data, flow, self.now)
+        finally:
+            self.flush()  # a bug is logged by the loop, but its request is answered all the same
 
     def _dispatch(self, event: Event) -> None:
         if isinstance(event, LineEvent):
