@@ -22,6 +22,7 @@ from sip_bridge.phone.settings import (
     RegisteredAccount,
     Secret,
     SIPSettings,
+    TLSSettings,
 )
 
 EXAMPLE: Final = Path(__file__).parent.parent / "config.example.yaml"
@@ -68,7 +69,13 @@ def test_one_direct_line_is_a_whole_configuration(loaded: Load) -> None:
     assert loaded(DOOR) == Config(
         bridge=BridgeSettings(id="home", name="Home"),
         mqtt=EmbeddedMQTT(host="127.0.0.1", port=1883, base_topic="sip_bridge"),
-        sip=SIPSettings(bind="0.0.0.0", port=5060, rtp_ports=PortRange(low=10000, high=10999)),
+        sip=SIPSettings(
+            bind=("0.0.0.0", "::"),
+            port=5060,
+            tls_port=5061,
+            tls=TLSSettings(),
+            rtp_ports=PortRange(low=10000, high=10999),
+        ),
         accounts=(DirectAccount(id="door", name="Door", user="door"),),
         log_level="info",
         state_dir=Path("state"),
@@ -92,6 +99,8 @@ mqtt:
 sip:
   bind: 192.0.2.7
   port: 0
+  tls_port: 5063
+  tls: {verify: false}
   advertised_host: pbx.example
   rtp_ports: {low: 4000, high: 4003}
 accounts:
@@ -104,6 +113,7 @@ accounts:
     allow_dial: []
     contacts: [{name: Kitchen, number: "**620"}]
     codecs: [pcma]
+    transport: tcp
   - id: pbx
     kind: registered
     server: 192.0.2.1
@@ -112,7 +122,7 @@ accounts:
     auth_user: x620
     password: !env_var PBX_PASSWORD
     realm: asterisk
-    transport: udp
+    transport: tls
     expires: 120
     outbound_proxy: proxy.example:5060
     message_waiting: true
@@ -132,7 +142,12 @@ state_dir: lasting/state
             protocol="3.1.1",
         ),
         sip=SIPSettings(
-            bind="192.0.2.7", port=0, advertised_host="pbx.example", rtp_ports=PortRange(low=4000, high=4003)
+            bind=("192.0.2.7",),
+            port=0,
+            tls_port=5063,
+            tls=TLSSettings(verify=False),
+            advertised_host="pbx.example",
+            rtp_ports=PortRange(low=4000, high=4003),
         ),
         accounts=(
             DirectAccount(
@@ -144,6 +159,7 @@ state_dir: lasting/state
                 allow_dial=(),
                 contacts=(Contact(name="Kitchen", number="**620"),),
                 codecs=("PCMA",),
+                transport="tcp",
             ),
             RegisteredAccount(
                 id="pbx",
@@ -154,7 +170,7 @@ state_dir: lasting/state
                 auth_user="x620",
                 password=Secret("p: #w"),
                 realm="asterisk",
-                transport="udp",
+                transport="tls",
                 expires=120,
                 outbound_proxy="proxy.example:5060",
                 message_waiting=True,
@@ -254,8 +270,27 @@ def test_an_embedded_broker_may_listen_for_others_with_a_password(loaded: Load) 
             "3: accounts[1].transport: expected one of udp, tcp, tls; got 'sctp'",
         ),
         (
-            f"{DOOR}  - {{id: pbx, kind: registered, server: h, user: u, transport: tls}}",
-            "3: accounts[1].transport: only udp is built yet; got 'tls'",
+            f"{DOOR}sip: {{bind: [0.0.0.0, eth0]}}",
+            "3: sip.bind[1]: expected an IP address, like 0.0.0.0 for every network; got 'eth0'",
+        ),
+        (f"{DOOR}sip: {{bind: ['::', '::']}}", "3: sip.bind: expected addresses that differ; got a list"),
+        (f"{DOOR}sip: {{tls: {{verify: maybe}}}}", "3: sip.tls.verify: expected true or false; got 'maybe'"),
+        (f"{DOOR}sip: {{tls: {{key: k}}}}", "3: sip.tls.certificate: missing: the certificate of the key"),
+        (
+            f"{DOOR}sip: {{tls: {{client_key: k}}}}",
+            "3: sip.tls.client_certificate: missing: the certificate of the client_key",
+        ),
+        (f"{DOOR}sip: {{tls: {{ca: ~nobody-at-all/x}}}}", "3: sip.tls.ca: expected a file; got '~nobody-at-all/x'"),
+        (
+            f"{DOOR}sip:\n  tls:\n    ca: none.pem",
+            "5: sip.tls.ca: none.pem can't be read: No such file or directory",
+        ),
+        (
+            f"{DOOR}sip:\n  tls:\n    certificate: config.yaml",
+            (
+                "5: sip.tls.certificate: config.yaml and the key in config.yaml can't be read as PEM, "
+                "or key_password is wrong"
+            ),
         ),
         (
             "accounts: [{id: p, kind: registered, user: u}]",
@@ -323,7 +358,7 @@ def test_an_embedded_broker_may_listen_for_others_with_a_password(loaded: Load) 
         (f"{DOOR}acounts: []", "3: unknown key 'acounts', did you mean 'accounts'?"),
         (
             f"{DOOR}sip: {{zzz: 1}}",
-            "3: sip: unknown key 'zzz'; known are advertised_host, bind, port, rtp_ports",
+            "3: sip: unknown key 'zzz'; known are advertised_host, bind, port, rtp_ports, tls, tls_port",
         ),
         (
             "accounts:\n  - id: p\n    kind: registered\n    server: h\n    user: u\n    pasword: hunter2",
@@ -525,8 +560,18 @@ def test_what_mqtt_shows_is_json(loaded: Load) -> None:
             "protocol": "auto",
         },
         "sip": {
-            "bind": "0.0.0.0",
+            "bind": ["0.0.0.0", "::"],
             "port": 5060,
+            "tls_port": 5061,
+            "tls": {
+                "certificate": None,
+                "key": None,
+                "key_password": None,
+                "ca": None,
+                "verify": True,
+                "client_certificate": None,
+                "client_key": None,
+            },
             "advertised_host": None,
             "rtp_ports": {"low": 10000, "high": 10999},
         },
@@ -536,10 +581,12 @@ def test_what_mqtt_shows_is_json(loaded: Load) -> None:
                 "name": "Door",
                 "user": "door",
                 "aliases": [],
+                "transport": "udp",
                 "allow_from": [str(network) for network in PRIVATE_NETWORKS],
                 "allow_dial": ["*"],
                 "contacts": [],
                 "codecs": ["PCMU", "PCMA"],
+                "accept_transfers": False,
             }
         ],
         "log_level": "info",

@@ -32,7 +32,8 @@ MAX_REQUESTS: Final = 64  # requests being carried out at a time
 class Running:
     """Where a started bridge can be reached, for a person to read."""
 
-    sip_port: int
+    sip_port: int  # of UDP and TCP
+    sip_tls_port: int | None
     mqtt_host: str
     mqtt_port: int
     is_broker_embedded: bool
@@ -203,6 +204,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         stack.callback(health.cancel)
         yield Running(
             sip_port=client.port,
+            sip_tls_port=client.transports.tls_port,
             mqtt_host=settings.host,
             mqtt_port=settings.port,
             is_broker_embedded=broker is not None,

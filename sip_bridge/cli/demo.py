@@ -32,11 +32,18 @@ def demo_config() -> Config:
     return Config(
         bridge=BridgeSettings(),
         mqtt=EmbeddedMQTT(port=_free_or_any(socket.SOCK_STREAM, "127.0.0.1", EmbeddedMQTT().port)),
-        sip=SIPSettings(port=_free_or_any(socket.SOCK_DGRAM, SIPSettings().bind, SIPSettings().port)),
+        sip=SIPSettings(port=_free_or_any_sip_port()),
         accounts=(DirectAccount(id="door", name="Door", user="door"),),
         log_level="warning",
         state_dir=Path(tempfile.gettempdir()),
     )
+
+
+def _free_or_any_sip_port() -> int:
+    """SIP's own port if it is free for UDP and TCP, else 0."""
+    port = SIPSettings().port
+    kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+    return port if all(_free_or_any(kind, "0.0.0.0", port) for kind in kinds) else 0  # noqa: S104  # as the bridge will
 
 
 def _free_or_any(kind: socket.SocketKind, host: str, port: int) -> int:

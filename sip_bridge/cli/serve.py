@@ -11,7 +11,8 @@ from sip_bridge import __version__
 from sip_bridge.bridge.service import Running, running
 from sip_bridge.config import Config
 from sip_bridge.phone.settings import DirectAccount
-from sip_bridge.phone.transport import local_address_towards
+from sip_bridge.phone.transport.addresses import local_address_towards
+from sip_bridge.sip.uri import format_host_port
 
 
 async def serve(config: Config) -> None:
@@ -49,7 +50,8 @@ def stop_signals() -> Iterator[asyncio.Event]:
 
 def introduction(config: Config, bridge: Running) -> list[str]:
     """Where it listens and what to try next."""
-    host = reachable_host(config.sip.bind, config.sip.advertised_host)
+    host = format_host_port(reachable_host(config.sip.hosts, config.sip.advertised_host), bridge.sip_port)
+    tls = "" if bridge.sip_tls_port is None else f", {bridge.sip_tls_port} (TLS)"
     kind = "embedded, for MQTT 5 and 3.1.1" if bridge.is_broker_embedded else "yours"
     topic = f"{config.mqtt.base_topic}/{config.bridge.id}"
     lines = [
@@ -57,11 +59,11 @@ def introduction(config: Config, bridge: Running) -> list[str]:
         "",
         f"  MQTT broker   {bridge.mqtt_host}:{bridge.mqtt_port} ({kind})",
         f"  Topics        {topic}/#",
-        f"  SIP           {config.sip.bind}:{bridge.sip_port} (UDP)",
+        f"  SIP           {' and '.join(config.sip.hosts)}, port {bridge.sip_port} (UDP and TCP){tls}",
     ]
     for account in config.accounts:
         if isinstance(account, DirectAccount):
-            lines.append(f"  Line          {account.id}: call sip:{account.user}@{host}:{bridge.sip_port}")
+            lines.append(f"  Line          {account.id}: call sip:{account.user}@{host}")
         else:
             lines.append(f"  Line          {account.id}: registers as {account.user} at {account.server}")
     return [
@@ -74,11 +76,13 @@ def introduction(config: Config, bridge: Running) -> list[str]:
     ]
 
 
-def reachable_host(bind: str, advertised: str | None) -> str:
+def reachable_host(hosts: tuple[str, ...], advertised: str | None) -> str:
     """The address that a phone on the network would call."""
-    if advertised is not None or bind not in ("0.0.0.0", "::"):  # noqa: S104  # compared, not bound
-        return advertised or bind
+    if advertised is not None:
+        return advertised
+    if "0.0.0.0" not in hosts and hosts != ("::",):  # noqa: S104  # compared, not bound
+        return next(host for host in hosts if host != "::")
     try:
-        return local_address_towards("192.0.2.1")
+        return local_address_towards("192.0.2.1" if "0.0.0.0" in hosts else "2001:db8::1")  # noqa: S104  # as above
     except OSError:
-        return "127.0.0.1"  # no network but this machine
+        return "127.0.0.1" if "0.0.0.0" in hosts else "::1"  # noqa: S104  # no network but this machine

@@ -28,11 +28,14 @@ from sip_bridge.phone.settings import (
     RegisteredAccount,
     Secret,
     SIPSettings,
+    TLSSettings,
 )
+from sip_bridge.phone.transport.tls import TLSContexts, TLSFileError
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
-SECRET_KEYS: Final = frozenset({"password", "door_code"})  # no message shows their values
+SECRET_KEYS: Final = frozenset({"password", "key_password", "door_code"})  # no message shows their values
+TLS_FILES: Final = ("certificate", "key", "ca", "client_certificate", "client_key")
 _RANGE: Final = re.compile(r"(\d{1,5})\s*-\s*(\d{1,5})")
 
 
@@ -92,11 +95,24 @@ def load(path: Path) -> Config:
     return Config(
         bridge=values.get("bridge", BridgeSettings()),
         mqtt=values.get("mqtt", EmbeddedMQTT()),
-        sip=values.get("sip", SIPSettings()),
+        sip=_with_usable_files(values.get("sip", SIPSettings()), document, path),
         accounts=values["accounts"],
         log_level=values.get("log_level", "info"),
         state_dir=path.parent / values.get("state_dir", "state"),
     )
+
+
+def _with_usable_files(sip: SIPSettings, document: Document, path: Path) -> SIPSettings:
+    """The files of TLS beside the configuration, each read once to see that it is of use."""
+    found = {name: getattr(sip.tls, name) for name in TLS_FILES}
+    tls = dataclasses.replace(sip.tls, **{name: path.parent / file for name, file in found.items() if file is not None})
+    try:
+        TLSContexts(tls).check()
+    except TLSFileError as error:
+        key: KeyPath = ("sip", "tls", error.key)
+        problem = Problem(line=document.line(key), path=key, text=error.problem)
+        raise ConfigError(problem.format(path)) from None  # the cause may hold the password
+    return dataclasses.replace(sip, tls=tls)
 
 
 def redacted(config: Config) -> dict[str, Any]:
@@ -173,13 +189,6 @@ def _message_waiting(value: Value) -> bool | None:
     return known[valid.one_of(*known)(value)]
 
 
-def _transport(value: Value) -> str:
-    transport: str = valid.one_of("udp", "tcp", "tls")(value)
-    if transport != "udp":
-        raise valid.Unexpected("only udp is built yet")
-    return transport
-
-
 def _port_range(value: Value) -> PortRange:
     if isinstance(value, dict):
         ports: PortRange = _PORT_RANGE(value)
@@ -192,20 +201,62 @@ def _port_range(value: Value) -> PortRange:
     return ports
 
 
-def _folder(value: Value) -> Path:
-    try:
-        return Path(valid.text(value)).expanduser()
-    except RuntimeError as error:  # ~nobody
-        raise valid.Unexpected("expected a folder") from error
+def _path(what: str) -> valid.Validator:
+    def validate(value: Value) -> Path:
+        try:
+            return Path(valid.text(value)).expanduser()
+        except RuntimeError as error:  # ~nobody
+            raise valid.Unexpected(f"expected {what}") from error
+
+    return validate
+
+
+_file: Final = _path("a file")
+_folder: Final = _path("a folder")
 
 
 _BRIDGE: Final = valid.section(BridgeSettings, {vol.Optional("id"): _ID, vol.Optional("name"): valid.text})
 
+_BIND: Final = valid.matching(valid.is_ip, "an IP address, like 0.0.0.0 for every network")
+_BIND_SEVERAL: Final = valid.list_of(_BIND, at_least=1)
+
+
+def _bind(value: Value) -> tuple[str, ...]:
+    """One address, or several that differ."""
+    hosts: tuple[str, ...] = _BIND_SEVERAL(value) if isinstance(value, list) else (_BIND(value),)
+    if len(set(hosts)) < len(hosts):
+        raise valid.Unexpected("expected addresses that differ")
+    return hosts
+
+
+def _tls(**values: Any) -> TLSSettings:
+    """Keys that go with a certificate, with it only."""
+    for key, certificate in (("key", "certificate"), ("client_key", "client_certificate")):
+        if key in values and certificate not in values:
+            raise vol.Invalid(f"missing: the certificate of the {key}", path=[certificate])
+    return TLSSettings(**values)
+
+
+_TLS: Final = valid.section(
+    _tls,
+    {
+        vol.Optional("certificate"): _file,
+        vol.Optional("key"): _file,
+        vol.Optional("key_password"): valid.secret,
+        vol.Optional("ca"): _file,
+        vol.Optional("verify"): valid.boolean,
+        vol.Optional("client_certificate"): _file,
+        vol.Optional("client_key"): _file,
+    },
+)
+
 _SIP: Final = valid.section(
     SIPSettings,
     {
-        vol.Optional("bind"): valid.matching(valid.is_ip, "an IP address, like 0.0.0.0 for every network"),
+        vol.Optional("bind"): _bind,
         vol.Optional("port"): valid.integer(0, 65535),
+        vol.Optional("tls_port"): valid.integer(0, 65535),
+        vol.Optional("tls"): _TLS,
         vol.Optional("advertised_host"): _HOST_NAME,
         vol.Optional("rtp_ports"): _port_range,
     },
@@ -269,6 +320,7 @@ _ANY_ACCOUNT: Final[_Keys] = {
     vol.Optional("allow_dial"): valid.list_of(valid.text),
     vol.Optional("contacts"): _CONTACTS,
     vol.Optional("codecs"): valid.list_of(_codec, at_least=1),
+    vol.Optional("transport"): valid.one_of("udp", "tcp", "tls"),
 }
 
 
@@ -297,7 +349,6 @@ _REGISTERED: Final[_Keys] = {
     vol.Optional("auth_user"): valid.text,
     vol.Optional("password"): valid.secret,
     vol.Optional("realm"): valid.text,
-    vol.Optional("transport"): _transport,
     vol.Optional("expires"): valid.integer(30, 86400),
     vol.Optional("outbound_proxy"): valid.matching(valid.is_proxy, "a host name or an IP address, :port if need be"),
     vol.Optional("message_waiting"): _message_waiting,

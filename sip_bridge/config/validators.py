@@ -75,6 +75,13 @@ def integer(low: int, high: int) -> Validator:
     return validate
 
 
+def boolean(value: Value) -> bool:
+    """``true`` or ``false``."""
+    if value in ("true", "false"):
+        return value == "true"
+    raise Unexpected("expected true or false")
+
+
 def is_ip(text: str) -> bool:
     """Whether this is an IPv4 or IPv6 address."""
     try:
@@ -90,9 +97,11 @@ def is_host(text: str) -> bool:
 
 
 def is_proxy(text: str) -> bool:
-    """Whether this is ``host`` or ``host:port``."""
+    """Whether this is ``host`` or ``host:port``; an IPv6 address with a port stands in brackets."""
     host, colon, port = text.rpartition(":")
-    return is_host(text) or (bool(colon) and is_host(host) and port.isdecimal() and 0 < int(port) < 65536)
+    is_bracketed = host.startswith("[") and host.endswith("]") and is_ip(host[1:-1])
+    has_port = bool(colon) and port.isdecimal() and 0 < int(port) < 65536
+    return is_host(text) or (has_port and (is_bracketed or (":" not in host and is_host(host))))
 
 
 def is_user(text: str) -> bool:

@@ -71,6 +71,16 @@ def check_offer(body: bytes, *, codecs: tuple[str, ...]) -> None:
         _choose(SessionDescription.parse(body), codecs)
 
 
+def described_host(body: bytes) -> str | None:
+    """The IP address that a description's audio is at; None when it names none."""
+    try:
+        description = SessionDescription.parse(body)
+    except NegotiationError:
+        return None
+    hosts = [_host(description, media) for media in description.media if _is_possible(description, media)]
+    return next((host for host in hosts if host not in _NOWHERE), None)
+
+
 def answer_offer(
     offer: SessionDescription, local: Local, *, previous: SessionDescription | None = None
 ) -> tuple[SessionDescription, Stream]:

@@ -1,4 +1,4 @@
-"""SIPClient: the SIP core on an event loop. One client, and one socket, serve every phone."""
+"""SIPClient: the SIP core on an event loop. One client, and its sockets, serve every phone."""
 
 import asyncio
 import logging
@@ -10,9 +10,9 @@ from typing import Final, Protocol, Self
 from sip_bridge.errors import TransportError
 from sip_bridge.phone.pacer import Pacer
 from sip_bridge.phone.ports import PortAllocator
-from sip_bridge.phone.resolver import Resolver, Target, has_route
+from sip_bridge.phone.resolver import Resolver, Target
 from sip_bridge.phone.settings import SIPSettings
-from sip_bridge.phone.transport import UDPTransport
+from sip_bridge.phone.transport import Transports
 from sip_bridge.sip.endpoint import Endpoint
 from sip_bridge.sip.events import CallPlaced, CallReceived, Event, LineEvent, ResolveNeeded, Transmit
 from sip_bridge.sip.flow import Flow, Hop
@@ -35,10 +35,8 @@ class SIPClient:
     def __init__(self, settings: SIPSettings, *, entropy: Callable[[int], bytes] = os.urandom) -> None:
         self.settings = settings
         self.endpoint = Endpoint(entropy=entropy)
-        self._transport = UDPTransport(
-            settings.bind, settings.port, receive=self._receive, advertised_host=settings.advertised_host
-        )
-        self._resolver = Resolver(transports=("UDP",), reaches=self._reaches)
+        self.transports = Transports(settings, self)
+        self._resolver = Resolver(reaches=self.transports.reaches)
         self._tasks = asyncio.TaskGroup()
         self._users: dict[str, LineUser] = {}
         self._line_of: dict[str, str] = {}
@@ -49,8 +47,8 @@ class SIPClient:
         self.pacer = Pacer()
 
     async def __aenter__(self) -> Self:
-        """Open the socket; TransportError when its address is taken."""
-        self._transport.open()
+        """Open the sockets; TransportError when an address is taken, or a certificate can't be used."""
+        self.transports.open()
         await self._tasks.__aenter__()
         return self
 
@@ -62,7 +60,7 @@ class SIPClient:
             await self._settle()
         if self._timer is not None:
             self._timer.cancel()
-        self._transport.close()
+        await self.transports.close()
         await self._tasks.__aexit__(kind, error, traceback)
 
     async def _settle(self) -> None:
@@ -80,8 +78,8 @@ class SIPClient:
 
     @property
     def port(self) -> int:
-        """The UDP port that SIP listens on."""
-        return self._transport.port
+        """The port that SIP over UDP and TCP listens on."""
+        return self.transports.port
 
     @property
     def now(self) -> float:
@@ -102,7 +100,7 @@ class SIPClient:
             for output in self.endpoint.drain():
                 match output:
                     case Transmit(data=data, flow=flow):
-                        self._send(data, flow)
+                        self.transports.send(data, flow)
                     case ResolveNeeded(hop=hop):
                         self._resolve(hop)
                     case _:
@@ -114,18 +112,30 @@ class SIPClient:
 
     async def flow_towards(self, hop: Hop) -> Flow:
         """Our address as the peer at a hop should name it, and the peer's; TransportError when there is no way."""
-        flows = self._flows(await self._resolver.resolve(hop))
+        flows = self._flows(hop, await self._resolver.resolve(hop))
         if not flows:
             raise TransportError(f"{hop.host} has no address that can be reached")
         return flows[0]
 
-    # --- inward ---
+    # --- inward; `TransportUser` ---
 
-    def _receive(self, data: bytes, flow: Flow) -> None:
-        try:
-            self.endpoint.receive(data, flow, self.now)
-        finally:
-            self.flush()  # a bug is logged by the loop, but its request is answered all the same
+    def receive(self, data: bytes, flow: Flow) -> None:
+        """A message came."""
+        self.endpoint.receive(data, flow, self.now)
+        self.flush()
+
+    def transport_failed(self, flow: Flow) -> None:
+        """Nothing that was sent over a flow will be answered."""
+        self.endpoint.transport_failed(flow, self.now)
+        self.flush()
+
+    def knows(self, flow: Flow) -> bool:
+        """Whether a peer may ask for something."""
+        return self.endpoint.knows(flow)
+
+    def is_busy(self) -> bool:
+        """Whether a call is up."""
+        return bool(self._line_of)
 
     def _dispatch(self, event: Event) -> None:
         if isinstance(event, LineEvent):
@@ -166,38 +176,31 @@ class SIPClient:
 
     # --- outward ---
 
-    def _send(self, data: bytes, flow: Flow) -> None:
-        try:
-            self._transport.send(data, flow)
-        except OSError as error:
-            _LOG.debug("%s:%d: %s", *flow.remote, error.strerror)
-            self.endpoint.transport_failed(flow, self.now)
-
     def _resolve(self, hop: Hop) -> None:
-        if hop.transport not in (None, "UDP"):
-            _LOG.warning("%s wants %s, which is not built yet", hop.host, hop.transport)
         known = self._resolver.numeric(hop)
         if known is not None:
-            self.endpoint.resolved(hop, self._flows(known), self.now)
+            self.endpoint.resolved(hop, self._flows(hop, known), self.now)
         else:
             self.start_task(self._resolve_name(hop), name=f"resolve {hop.host}")
 
     async def _resolve_name(self, hop: Hop) -> None:
-        flows = self._flows(await self._resolver.resolve(hop))
+        flows = self._flows(hop, await self._resolver.resolve(hop))
         self.endpoint.resolved(hop, flows, self.now)
         self.flush()
 
-    def _reaches(self, address: str) -> bool:
-        return (":" in address) == (":" in self.settings.bind) and has_route(address)
-
-    def _flows(self, targets: tuple[Target, ...]) -> tuple[Flow, ...]:
+    def _flows(self, hop: Hop, targets: tuple[Target, ...]) -> tuple[Flow, ...]:
         flows = []
         for target in targets:
+            if hop.transport is None and not hop.secure:
+                # A peer whose Contact names no transport, but is where its TCP connection comes from.
+                flows.append(self.transports.established(target.host, target.port))
             try:
-                flows.append(self._transport.flow_to(target.host, target.port))
+                flow = self.transports.flow_to(target.transport, target.host, target.port, server_name=hop.server_name)
             except OSError as error:
                 _LOG.debug("no route to %s: %s", target.host, error.strerror)
-        return tuple(flows)
+            else:
+                flows.append(flow)
+        return tuple(flow for flow in flows if flow is not None)
 
 
 async def _guarded(work: Coroutine[object, object, None], name: str, on_error: Callable[[], None]) -> None:

@@ -21,6 +21,7 @@ from sip_bridge.phone.audio import AudioSink, AudioSource, Clip, load
 from sip_bridge.phone.outgoing import Outgoing
 from sip_bridge.phone.pacer import FRAME, Pacer
 from sip_bridge.phone.ports import PortAllocator, SocketPair
+from sip_bridge.phone.transport.addresses import SocketAddress, link_of, without_interface
 
 _RECEIVE_SIZE: Final = 2048
 _BURST: Final = 16  # packets read before other tasks of the loop get their turn
@@ -73,7 +74,8 @@ class MediaSession:
         self._ports = ports
         self._pacer = pacer
         self._codecs = codecs
-        self._signalling_host = signalling_host
+        self._signalling_host = None if signalling_host is None else without_interface(signalling_host)
+        self._link = link_of(signalling_host)
         self._entropy = entropy
         self._sockets: SocketPair | None = None
         self._is_closed = False
@@ -273,12 +275,12 @@ class MediaSession:
 
     def _send(self, packet: bytes) -> None:
         if self._sockets is not None and self._remote is not None:
-            _send_to(self._sockets[0], packet, self._remote)
+            _send_to(self._sockets[0], packet, (*self._remote, *self._link))
 
     def _send_rtcp(self, packet: bytes) -> None:
         if self._sockets is not None and self._remote_rtcp is not None:
             is_shared = self._remote_rtcp == self._remote
-            _send_to(self._sockets[0 if is_shared else 1], packet, self._remote_rtcp)
+            _send_to(self._sockets[0 if is_shared else 1], packet, (*self._remote_rtcp, *self._link))
 
     # --- receiving ---
 
@@ -288,7 +290,7 @@ class MediaSession:
                 data, address = sock.recvfrom(_RECEIVE_SIZE)
             except OSError:
                 return  # nothing more to read, or an ICMP error of what we sent
-            received(data, address[:2])
+            received(data, (without_interface(address[0]), address[1]))
             if self._is_closed:
                 return  # what came last ended the call
 
@@ -340,7 +342,7 @@ class MediaSession:
         return next((codec for number, codec in stream.receive_payload_types if number == payload_type), None)
 
 
-def _send_to(sock: socket.socket, packet: bytes, address: Address) -> None:
+def _send_to(sock: socket.socket, packet: bytes, address: SocketAddress) -> None:
     try:
         sock.sendto(packet, address)
     except OSError:

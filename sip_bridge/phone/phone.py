@@ -14,12 +14,13 @@ from sip_bridge.errors import (
     NotAllowedError,
     SipBridgeError,
 )
-from sip_bridge.media.negotiation import check_offer
+from sip_bridge.media.negotiation import check_offer, described_host
 from sip_bridge.phone.call import RING_LIMIT, Announcement, VoIPCall
 from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.events import CallChanged, CallFinished, PhoneEvent
 from sip_bridge.phone.media import MediaSession
 from sip_bridge.phone.settings import Account, DirectAccount, RegisteredAccount
+from sip_bridge.phone.transport.addresses import without_interface
 from sip_bridge.sip.auth import Credentials
 from sip_bridge.sip.events import (
     CallPlaced,
@@ -37,10 +38,10 @@ from sip_bridge.sip.events import (
     SubscriptionChanged,
 )
 from sip_bridge.sip.fields import NameAddr
-from sip_bridge.sip.flow import Hop
+from sip_bridge.sip.flow import Flow, Hop
 from sip_bridge.sip.line import DirectLine, Line, RegisteredLine
 from sip_bridge.sip.status import SIPStatus
-from sip_bridge.sip.uri import SIPURI
+from sip_bridge.sip.uri import SIPURI, parse_host_port
 
 _LOG = logging.getLogger(__name__)
 Listener = Callable[["VoIPPhone", PhoneEvent], None]
@@ -112,7 +113,7 @@ class VoIPPhone:
         if hop.host in ("0.0.0.0", "::"):  # noqa: S104  # compared, not bound
             raise LocalProtocolError("that address is nobody's")
         flow = await self.client.flow_towards(hop)
-        media = self._media(flow.local[0], peer=flow.remote[0])
+        media = self._media(flow)
         await media.open()
         try:
             call_id = endpoint.invite(
@@ -231,7 +232,7 @@ class VoIPPhone:
             call_id=event.call,
             is_incoming=True,
             remote=event.remote,
-            media=self._media(event.flow.local[0], peer=event.flow.remote[0]),
+            media=self._media(event.flow, event.offer),
             offer=event.offer,
         )
         self.calls[event.call] = call
@@ -248,14 +249,15 @@ class VoIPPhone:
         endpoint.ring(event.call, SIPStatus.RINGING, now)
         call.give_up_after(RING_LIMIT)
 
-    def _media(self, advertised_host: str, *, peer: str) -> MediaSession:
+    def _media(self, flow: Flow, offer: bytes = b"") -> MediaSession:
+        local_host, told = self.client.transports.media_hosts(flow, described_host(offer))
         return MediaSession(
-            local_host=self.client.settings.bind,
-            advertised_host=advertised_host,
+            local_host=local_host,
+            advertised_host=told,
             ports=self.client.ports,
             pacer=self.client.pacer,
             codecs=self.account.codecs,
-            signalling_host=peer,
+            signalling_host=flow.remote[0],
         )
 
     # --- for its calls ---
@@ -290,6 +292,7 @@ def line_of(account: Account) -> Line:
                 user=account.user,
                 display_name=account.name,
                 aliases=account.aliases,
+                transport=None if account.transport == "udp" else account.transport.upper(),
                 allow_from=account.allow_from,
             )
         case RegisteredAccount():
@@ -297,11 +300,21 @@ def line_of(account: Account) -> Line:
                 id=account.id,
                 user=account.user,
                 display_name=account.name,
-                domain=account.server,
+                domain=without_interface(account.server),
                 registrar=Hop(host=account.server, port=account.port, transport=account.transport.upper()),
                 credentials=Credentials(username=account.auth_user or account.user, password=str(account.password)),
                 realm=account.realm,
                 expires=account.expires,
-                outbound_proxy=SIPURI.parse(account.outbound_proxy) if account.outbound_proxy else None,
+                outbound_proxy=_proxy_of(account),
                 message_waiting=account.message_waiting,
             )
+
+
+def _proxy_of(account: RegisteredAccount) -> SIPURI | None:
+    """``host[:port]`` as a route over the account's transport, without which UDP would be meant."""
+    if account.outbound_proxy is None:
+        return None
+    is_ipv6 = account.outbound_proxy.count(":") > 1 and "[" not in account.outbound_proxy
+    host, port = parse_host_port(f"[{account.outbound_proxy}]" if is_ipv6 else account.outbound_proxy)
+    transport = () if account.transport == "udp" else (("transport", account.transport),)
+    return SIPURI(host=host, port=port, params=(*transport, ("lr", None)))

@@ -5,6 +5,7 @@ import socket
 
 from sip_bridge.errors import InvalidRangeError, NoPortsAvailableError
 from sip_bridge.phone.settings import PortRange
+from sip_bridge.phone.transport.addresses import family_of, socket_address
 
 SocketPair = tuple[socket.socket, socket.socket]
 
@@ -40,10 +41,12 @@ class PortAllocator:
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    sock = socket.socket(family_of(host), socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)  # noqa: FBT003  # the standard library's signature
-        sock.bind((host, port))
+        if sock.family is socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(socket_address(host, port))
     except OSError:
         sock.close()
         raise

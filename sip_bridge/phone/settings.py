@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Final
 
 Network = IPv4Network | IPv6Network
@@ -49,12 +50,16 @@ class Contact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectAccount:
-    """A line that is called by address, without a PBX: ``sip:<user>@<this host>``, an alias, or no user at all."""
+    """A line that is called by address, without a PBX: ``sip:<user>@<this host>``, an alias, or no user at all.
+
+    ``transport`` is what it calls over where a SIP URI does not say.
+    """
 
     id: str
     name: str
     user: str
     aliases: tuple[str, ...] = ()
+    transport: str = "udp"
     allow_from: tuple[Network, ...] = PRIVATE_NETWORKS
     allow_dial: tuple[str, ...] = ("*",)
     accept_transfers: bool = False  # whether the other party of a call may have us call somebody else
@@ -91,10 +96,36 @@ Account = DirectAccount | RegisteredAccount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SIPSettings:
-    """Where SIP and RTP listen; ``port`` 0 lets the kernel choose, ``advertised_host`` is what peers are told."""
+class TLSSettings:
+    """Files in PEM. ``certificate`` (with its chain) is what we show to peers that connect, and to servers too unless
+    there is a ``client_certificate``; a key may stand in the file of its certificate. ``ca`` is trusted beside the
+    system's authorities.
+    """
 
-    bind: str = "0.0.0.0"  # noqa: S104  # a door station calls from the network: loopback alone can't be rung
+    certificate: Path | None = None
+    key: Path | None = None
+    key_password: Secret | None = field(default=None, repr=False)
+    ca: Path | None = None
+    verify: bool = True
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SIPSettings:
+    """Where SIP and RTP listen; a port of 0 lets the kernel choose, ``advertised_host`` is what peers are told.
+
+    UDP and TCP listen on ``port``, TLS on ``tls_port`` if there is a certificate.
+    """
+
+    bind: str | tuple[str, ...] = ("0.0.0.0", "::")  # noqa: S104  # a door station calls from the network
     port: int = 5060
+    tls_port: int = 5061
+    tls: TLSSettings = TLSSettings()
     advertised_host: str | None = None
     rtp_ports: PortRange = PortRange()
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The addresses to bind."""
+        return (self.bind,) if isinstance(self.bind, str) else self.bind

@@ -107,6 +107,10 @@ class Endpoint:
         """Sending over a flow failed."""
         self._core.layer.transport_failed(flow, now)
 
+    def knows(self, flow: Flow) -> bool:
+        """Whether a peer may ask for something outside a dialog."""
+        return self._policy.is_known(flow)
+
     # --- lines ---
 
     def add_line(self, line: Line) -> None:

@@ -9,13 +9,15 @@ from sip_bridge.sip.uri import SIPURI
 class Flow:
     """A way to a peer: transport, our address as that peer should name it, and the peer's address.
 
-    ``connection`` tells two TCP or TLS connections between the same addresses apart; 0 on UDP.
+    ``connection`` is the one that a message came on over TCP or TLS; 0 on UDP, and where any connection to the peer
+    will do. ``server_name`` is whom a TLS peer's certificate has to name: the host of the hop (RFC 5922).
     """
 
     transport: str
     local: tuple[str, int]
     remote: tuple[str, int]
     connection: int = 0
+    server_name: str | None = None
 
     @property
     def is_reliable(self) -> bool:

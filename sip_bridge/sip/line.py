@@ -16,6 +16,7 @@ class DirectLine:
     user: str
     display_name: str
     aliases: tuple[str, ...] = ()
+    transport: str | None = None  # for a SIP URI that names none; None leaves it to DNS, and then UDP
     allow_from: tuple[IPv4Network | IPv6Network, ...] = ()
 
 

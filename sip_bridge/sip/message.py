@@ -257,7 +257,8 @@ class SIPMessage:
                 raise RemoteProtocolError("Content-Length is missing on a stream")
             return
         if length > len(self.content):
-            raise RemoteProtocolError("the body is shorter than Content-Length")
+            status = 513 if length > self._limits.message else 400
+            raise RemoteProtocolError("the body is shorter than Content-Length", status=status)
         self.content = self.content[:length]
 
     def summary(self) -> str:

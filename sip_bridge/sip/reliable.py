@@ -116,6 +116,7 @@ class ReliableProvisionals:
         return True
 
     def stop(self) -> None:
-        """The final response went out: nothing is repeated any more, though a PRACK may still come (RFC 3262 §3)."""
+        """The final response went out: nothing is repeated any more."""
+        self._current = None
         self._queue.clear()
         self._alarm.clear()

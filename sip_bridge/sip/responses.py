@@ -1,5 +1,7 @@
 """Responses to requests: Via, From, To, Call-ID and CSeq are copied as raw text (RFC 3261 §8.2.6)."""
 
+from dataclasses import replace
+
 from sip_bridge.errors import RemoteProtocolError
 from sip_bridge.sip.fields import check_value, partition_outside
 from sip_bridge.sip.flow import Flow
@@ -11,7 +13,10 @@ def stamp_via(request: SIPMessage, flow: Flow) -> str:
     """The Via lines of every response to a request, the topmost one with received and rport."""
     lines = request.get_all("via")
     top, others = partition_outside(lines[0], ",")
-    stamped = request.via.received_from(*flow.remote)
+    host, port = flow.remote
+    stamped = request.via.received_from(
+        host.partition("%")[0], port
+    )  # our name of the interface is of no use to others
     first = top if stamped is request.via else stamped.format()
     if others:
         first = f"{first}, {others}"
@@ -72,4 +77,16 @@ def reply_flow(request: SIPMessage, flow: Flow) -> Flow:
     via = request.via
     if flow.is_reliable or any(name.lower() == "rport" for name, _ in via.params):
         return flow
-    return Flow(transport=flow.transport, local=flow.local, remote=(flow.remote[0], via.sent_by[1]))
+    return replace(flow, remote=(flow.remote[0], via.sent_by[1]))
+
+
+def reopened_flow(response: bytes, flow: Flow) -> Flow:
+    """Where a response goes when the connection that its request came on is gone (RFC 3261 §18.2.2).
+
+    To the port of sent-by; without a legible Via, to where the request came from.
+    """
+    try:
+        host, port = SIPMessage(response).via.sent_by
+    except RemoteProtocolError:
+        host, port = flow.remote
+    return replace(flow, remote=(flow.remote[0], port), connection=0, server_name=host)

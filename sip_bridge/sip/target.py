@@ -1,6 +1,7 @@
 """What an application may dial: the Request-URI that a text means, where it goes first, and headers that go along."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from sip_bridge.errors import LocalProtocolError, RemoteProtocolError
@@ -19,8 +20,12 @@ _OWN_HEADERS: Final = frozenset(
 
 def first_hop(line: Line, target: SIPURI) -> Hop:
     """A registered line calls its own domain through its proxy or registrar, anything else directly."""
-    at_registrar = isinstance(line, RegisteredLine) and target.host.lower() == line.domain.lower()
-    return line.first_hop if isinstance(line, RegisteredLine) and at_registrar else Hop.of(target)
+    hop = Hop.of(target)
+    match line:
+        case RegisteredLine():
+            return line.first_hop if target.host.lower() == line.domain.lower() else hop
+        case DirectLine():
+            return hop if hop.transport or hop.secure else replace(hop, transport=line.transport)
 
 
 def target_uri(line: Line, target: str) -> SIPURI:
