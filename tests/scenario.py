@@ -115,6 +115,7 @@ class Party:
         self.endpoint = Endpoint(entropy=chance.randbytes, limits=limits)
         self.hosts: dict[str, tuple[Address, ...]] = {}
         self.resolves = True
+        self.has_streams = True  # whether a TCP connection to anybody comes about
         self.unresolved: list[Hop] = []
         wire.join(self)
 
@@ -161,6 +162,8 @@ class Party:
     def drain(self) -> None:
         for output in self.endpoint.drain():
             match output:
+                case Transmit(flow=flow) if flow.transport != "UDP" and not self.has_streams:
+                    self.endpoint.transport_failed(flow, self.wire.now)
                 case Transmit(data=data, flow=flow):
                     self.wire.carry(data, self.address, flow.remote)
                 case ResolveNeeded(hop=hop) if not self.resolves:

@@ -121,8 +121,10 @@ class SIPClient:
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """A message came."""
-        self.endpoint.receive(data, flow, self.now)
-        self.flush()
+        try:
+            self.endpoint.receive(data, flow, self.now)
+        finally:
+            self.flush()  # a bug is logged by the loop, but its request is answered all the same
 
     def transport_failed(self, flow: Flow) -> None:
         """Nothing that was sent over a flow will be answered."""

@@ -2,7 +2,7 @@
 /etc/hosts and mDNS too.
 
 An answer is kept for as long as its TTL says. When nobody answers after that, it is used on, for at most `STALE_FOR`,
-and asked for again every `RECHECK` (RFC 8767): a house without DNS keeps its telephone.
+and asked for again every `RECHECK` (RFC 8767): a house whose DNS is down keeps its telephone.
 """
 
 import asyncio
@@ -150,8 +150,8 @@ class Names:
                 return ()
             # Who knows the domain and keeps silent about its services is one of the routers that drop such questions.
             answer = _Answer(records=(), ttl=SILENCE_TTL)
-        now = self._clock() + answer.ttl
-        answers[name] = _Kept(records=answer.records, fresh_until=now, usable_until=now + STALE_FOR)
+        fresh_until = self._clock() + answer.ttl
+        answers[name] = _Kept(records=answer.records, fresh_until=fresh_until, usable_until=fresh_until + STALE_FOR)
         answers.move_to_end(name)
         if len(answers) > MAX_KEPT:
             answers.popitem(last=False)

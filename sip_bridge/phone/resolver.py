@@ -163,7 +163,7 @@ class Resolver:
     async def _addresses(self, host: str) -> tuple[str, ...]:
         if _is_literal(host):
             return (host,)  # an SRV record may not name an address, but some do
-        if _NUMBER.fullmatch(host.rpartition(".")[2]):
+        if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
             return ()  # 127.1 and 2130706433 are no names, and the system would take them for addresses
         return await self._names.addresses(host)
 
@@ -194,7 +194,7 @@ def _is_literal(host: str) -> bool:
 def _is_in_public_dns(host: str) -> bool:
     """Whether NAPTR and SRV may be asked for: a name without a dot is one of this network."""
     labels = host.rstrip(".").split(".")
-    return len(labels) > 1 and labels[-1].lower() not in _LOCAL_DOMAINS
+    return len(labels) > 1 and labels[-1].lower() not in _LOCAL_DOMAINS and not _NUMBER.fullmatch(labels[-1])
 
 
 def _unicast(address: str) -> str | None:

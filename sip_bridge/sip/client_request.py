@@ -1,7 +1,7 @@
 """A request of ours from its plan to its final response: resolving, sending, credentials, the next address."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from sip_bridge.errors import RemoteProtocolError
@@ -17,6 +17,7 @@ from sip_bridge.sip.transactions.layer import ClientTransaction
 HeaderList = list[tuple[str, str]]
 MAX_AUTH_ROUNDS: Final = 3  # a proxy's challenge, the registrar's, and one stale nonce
 MAX_FORWARDS: Final = 70
+MAX_DATAGRAM: Final = 1300  # bytes, RFC 3261 §18.1.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,7 @@ class ClientRequest:
         self._core = core
         self._user = user
         self._flows: list[Flow] = []
+        self._is_outgrown = False  # the first flow stands in for the second, which is UDP
         self._auth_rounds = 0
         self._answered: set[ChallengeKey] = set()
         self._headers: HeaderList = []
@@ -102,11 +104,13 @@ class ClientRequest:
         plan = self.plan
         self.seq = plan.next_seq()
         self.branch = COOKIE + self._core.chance.token()
-        self._headers = plan.headers(self.flow)
+        self._headers = plan.headers(self._flows[1] if self._is_outgrown else self.flow)
         if plan.authenticator is not None:
             self.credentials = plan.authenticator.headers(plan.method, plan.uri, plan.content)
         self.has_progressed = False
         data = self._build(plan.method, [*self._headers, *self.credentials], plan.content)
+        if len(data) > MAX_DATAGRAM and self._outgrow(now):
+            data = self._build(plan.method, [*self._headers, *self.credentials], plan.content)
         self.transaction = self._core.layer.start(
             data,
             method=plan.method,
@@ -116,6 +120,18 @@ class ClientRequest:
             build_ack=self._ack_of_refusal,
             now=now,
         )
+
+    def _outgrow(self, now: float) -> bool:
+        """A request too large for a datagram goes by TCP to the same place (§18.1.1), unless that failed lately.
+
+        Only Via says so: the Contact stays where the peer can reach us when the connection is gone.
+        """
+        stream = replace(self.flow, transport="TCP", connection=0)
+        if self.flow.transport != "UDP" or self._core.failover.avoids(stream, now):
+            return False
+        self._flows.insert(0, stream)
+        self._is_outgrown = True
+        return True
 
     def _build(self, method: str, headers: HeaderList, content: bytes = b"") -> bytes:
         transport, (host, port) = self.flow.transport, self.flow.local
@@ -203,6 +219,7 @@ class ClientRequest:
         if len(self._flows) < 2 or self._abandoned:
             return False
         del self._flows[0]
+        self._is_outgrown = False
         self._attempt(now)
         return True
 

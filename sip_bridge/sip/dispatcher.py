@@ -80,13 +80,17 @@ class Dispatcher:
 
     @contextmanager
     def _refusing(self, transaction: ServerTransaction, now: float) -> Iterator[None]:
-        """Answers the request with the status that a RemoteProtocolError names."""
+        """Answers with a RemoteProtocolError's status, or with 500 when a bug of ours stops it, which goes on up."""
         try:
             yield
         except RemoteProtocolError as error:
             self._core.counters["malformed"] += 1
             headers = [("Allow-Events", ALLOW_EVENTS)] if error.status == SIPStatus.BAD_EVENT else []
             transaction.respond(SIPStatus(error.status), now, headers=headers)
+        except Exception:
+            self._core.counters["bugs"] += 1
+            transaction.respond(SIPStatus.SERVER_INTERNAL_ERROR, now)  # if it has no final answer yet
+            raise
 
     # --- in a dialog ---
 

@@ -24,6 +24,10 @@ class Failover:
         if len(self._until) > MAX_AVOIDED:
             self._until.popitem(last=False)
 
+    def avoids(self, flow: Flow, now: float) -> bool:
+        """Whether the server at the end of a flow failed lately."""
+        return self._until.get((flow.transport, flow.remote), now) > now
+
     def in_order(self, flows: tuple[Flow, ...], now: float) -> tuple[Flow, ...]:
         """Flows with those to avoid at the end, otherwise as they were."""
-        return tuple(sorted(flows, key=lambda flow: self._until.get((flow.transport, flow.remote), now) > now))
+        return tuple(sorted(flows, key=lambda flow: self.avoids(flow, now)))

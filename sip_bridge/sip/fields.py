@@ -295,6 +295,18 @@ class Via:
         """Host and port, with the transport's default port."""
         return self.host, self.port or _default_port(self.transport)
 
+    @property
+    def received(self) -> str | None:
+        """The address that the next hop saw, without brackets (RFC 3261 §18.2.1, RFC 5118 §4.5)."""
+        value = get_param(self.params, "received")
+        return value.removeprefix("[").removesuffix("]") if value else None
+
+    @property
+    def rport(self) -> int | None:
+        """The port that the next hop saw (RFC 3581 §4); None when it says none."""
+        value = get_param(self.params, "rport") or ""
+        return int(value) if value.isdecimal() and value.isascii() and len(value) <= 5 else None
+
     def received_from(self, host: str, port: int) -> "Via":
         """The top Via as a server keeps it: ``received`` (RFC 3261 §18.2.1) and ``rport`` (RFC 3581 §4)."""
         wants_rport = get_param(self.params, "rport") is not None

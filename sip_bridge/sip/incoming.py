@@ -127,8 +127,7 @@ class IncomingCall(Session):
             transaction.respond(SIPStatus.OK, now)
         if is_answer:
             self._core.emit(AnswerReceived(call=self.id, answer=description))
-        if self._answer is not None:
-            self._send_answer(now)
+        self._send_answer(now)
         self.exchange_closed(now)
 
     def _no_prack(self, now: float) -> None:
@@ -145,7 +144,7 @@ class IncomingCall(Session):
         self._send_answer(now)
 
     def _send_answer(self, now: float) -> None:
-        if self._reliable.holds_back_answer or self._answer is None:
+        if self._answer is None or not self._transaction.is_pending or self._reliable.holds_back_answer:
             return
         self._stop_ringing()
         content = b"" if self._is_described else self._answer

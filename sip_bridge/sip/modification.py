@@ -48,14 +48,11 @@ class Modification:
 
     def want(self, now: float) -> None:
         """Ask the application for an offer, as soon as no other exchange is open."""
-        match self.state:
-            case State.IDLE:
-                self.state = State.WAITING
-                self._ask(now)
-            case State.SENT:
-                self._wanted_again = True
-            case State.WAITING | State.ASKED:
-                pass  # the offer is still to be given: it will be the newest
+        if self.state is State.IDLE:
+            self.state = State.WAITING
+            self._ask(now)
+        elif self.state is State.SENT:
+            self._wanted_again = True  # else the offer is still to be given, and will be the newest
 
     def freed(self, now: float) -> None:
         """No exchange is open any more."""

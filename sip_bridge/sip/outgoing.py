@@ -132,15 +132,15 @@ class OutgoingCall(Session):
             self._progress(request, status, response, now)
         elif status.is_success:
             self._success(request, response, now)
-        elif not self.is_over and request is self._request and not self._goes_on(status, response):
+        elif not self.is_over and not self._goes_on(status, response):
             self._signal("remote", "INVITE", status, response.phrase)
             q850 = cause_of(response, Q850)
             self.end(EndCause.REJECTED, status=status, phrase=response.phrase, q850=q850)
 
     def request_failed(self, request: ClientRequest, cause: EndCause, now: float) -> None:
         """See `RequestUser`."""
-        del now
-        if request is self._request and (self.is_over or not self._goes_on(SIPStatus.REQUEST_TIMEOUT, None)):
+        del request, now
+        if self.is_over or not self._goes_on(SIPStatus.REQUEST_TIMEOUT, None):
             self.end(cause)
 
     def _goes_on(self, status: SIPStatus, response: SIPMessage | None) -> bool:
@@ -159,8 +159,6 @@ class OutgoingCall(Session):
     def _progress(self, request: ClientRequest, status: SIPStatus, response: SIPMessage, now: float) -> None:
         if self.is_over:
             self._cancel(now)
-            return
-        if request is not self._request:
             return
         leg = self._leg_of(response)
         rseq = rseq_of(response)

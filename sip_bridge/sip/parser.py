@@ -89,7 +89,8 @@ def _unfolded(lines: list[str], limits: Limits) -> list[str]:
 
 def salvage_lines(data: bytes, limits: Limits) -> list[str]:
     """What is legible of a request that is refused: a start line with its method, and header lines; else nothing."""
-    head = data[: limits.head].lstrip(b"\r\n").partition(b"\r\n\r\n")[0]
+    head = data[: limits.head].lstrip(b"\r\n")
+    head = (head if b"\r" in head else head.replace(b"\n", b"\r\n")).partition(b"\r\n\r\n")[0]
     head = head.replace(b"\r\n ", b" ").replace(b"\r\n\t", b" ")
     start_line, *lines = head.decode("utf-8", "surrogateescape").split("\r\n")[: limits.headers]
     method = start_line[: limits.line].split(None, 1)[:1]

@@ -116,7 +116,6 @@ class ReliableProvisionals:
         return True
 
     def stop(self) -> None:
-        """The final response went out: nothing is repeated any more."""
-        self._current = None
+        """The final response went out: nothing is repeated any more, though a PRACK may still come (RFC 3262 §3)."""
         self._queue.clear()
         self._alarm.clear()

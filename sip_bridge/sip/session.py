@@ -233,9 +233,9 @@ class Session(ABC):
         return True
 
     @property
+    @abstractmethod
     def _owes_answer(self) -> bool:
         """Whether the offer of the INVITE itself is still to be answered."""
-        return False
 
     def _open(self, transaction: ServerTransaction, offer: OpenOffer) -> None:
         self.open_offer = offer
@@ -328,8 +328,7 @@ class Session(ABC):
         self.end(EndCause.HANGUP_LOCAL)
 
     def _send_bye(self, now: float) -> None:
-        if not self.is_over:
-            self._signal("local", "BYE")
+        self._signal("local", "BYE")
         self.send_request("BYE", Unminded(), now)
 
     def lost(

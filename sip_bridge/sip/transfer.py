@@ -37,7 +37,6 @@ class Transfer:
         self._session = session
         self._alarm = core.alarm(self._silent)
         self._request: ClientRequest | None = None
-        self._last: SIPStatus | None = None
 
     @property
     def is_open(self) -> bool:
@@ -88,11 +87,9 @@ class Transfer:
         transaction.respond(SIPStatus.OK, now)
         self._alarm.set(now + SILENCE)
         status = parse_fragment(request.content)
-        if status is not None:
-            self._last = status
         state = (request.get("subscription-state") or "").partition(";")[0].strip().lower()
-        if self._last is not None and (self._last.is_final or state == "terminated"):
-            self._end(self._last, self._last.phrase)
+        if status is not None and status.is_final:
+            self._end(status, status.phrase)
         elif state == "terminated":
             self._end(SIPStatus.TEMPORARILY_UNAVAILABLE, "no outcome was told")
         elif status is not None:
@@ -104,7 +101,6 @@ class Transfer:
 
     def _end(self, status: SIPStatus, phrase: str) -> None:
         self.stop()
-        self._last = None
         self._core.emit(TransferEnded(call=self._session.id, status=status, phrase=phrase))
 
 

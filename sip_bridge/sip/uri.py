@@ -2,6 +2,8 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -10,10 +12,12 @@ from sip_bridge.errors import RemoteProtocolError
 Params = tuple[tuple[str, str | None], ...]  # in order; None for a parameter without "="
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9.])?|\[[0-9A-Fa-f:.]+\]")
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9.])?")  # or an IPv4 address
 # RFC 3261 §25.1: what stands unescaped beside the unreserved characters
 _USER_SAFE: Final = "-_.!~*'()&=+$,;?/"
 _PARAM_SAFE: Final = "-_.!~*'()[]/:&+$"
+MAX_IPV6: Final = 45  # characters of an IPv6 address, the longest with an IPv4 part
+_COUNTS_ALONE: Final = frozenset({"user", "ttl", "method", "maddr", "transport"})  # RFC 3261 §19.1.4
 _HEADER_SAFE: Final = "-_.!~*'()[]/?:+$"
 
 
@@ -74,6 +78,16 @@ class SIPURI:
                 return value or ""
         return None
 
+    def matches(self, other: "SIPURI") -> bool:
+        """Whether both name the same resource by the rules of RFC 3261 §19.1.4, which is not an equivalence."""
+        return (
+            (self.scheme, self.user, self.password, self.port) == (other.scheme, other.user, other.password, other.port)
+            and _same_host(self.host, other.host)
+            and _match(_folded(self.params), _folded(other.params))
+            and sorted((name.lower(), value or "") for name, value in self.headers)
+            == sorted((name.lower(), value or "") for name, value in other.headers)
+        )
+
     @property
     def transport(self) -> str | None:
         """The transport parameter in upper case, TLS for sips."""
@@ -104,24 +118,62 @@ def user_of(uri: str) -> str | None:
 def parse_host_port(text: str) -> tuple[str, int | None]:
     """``host[:port]`` with IPv4, IPv6 in brackets (kept without them) or a name."""
     if text.startswith("["):
-        host, bracket, port = text.partition("]")
-        host += bracket
-        port = port.removeprefix(":") if port else ""
+        literal, bracket, port = text[1:].partition("]")
+        if not bracket or port[:1] not in ("", ":") or len(literal) > MAX_IPV6:
+            raise RemoteProtocolError(f"not a host: {text[:80]!r}")
+        host, colon, port = _ipv6(literal), port[:1], port[1:]
     else:
         host, colon, port = text.partition(":")
-        if colon and not port:
-            raise RemoteProtocolError(f"empty port: {text[:80]!r}")
-    if _HOST.fullmatch(host) is None:
-        raise RemoteProtocolError(f"not a host: {text[:80]!r}")
-    if port and not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
+        if _NAME.fullmatch(host) is None:
+            raise RemoteProtocolError(f"not a host: {text[:80]!r}")
+        host = host.lower()
+    if not colon:
+        return host, None
+    if not (port.isdecimal() and port.isascii() and len(port) <= 5 and int(port) <= 65535):
         raise RemoteProtocolError(f"not a port: {text[:80]!r}")
-    return host.strip("[]").lower(), int(port) if port else None
+    return host, int(port)
+
+
+@lru_cache(maxsize=1024)
+def _ipv6(literal: str) -> str:
+    """An IPv6 address as written, in lower case; one colon too many before an IPv4 part is read as none.
+
+    RFC 3261's grammar has it so by mistake, and it is to be tolerated (RFC 5118 §4.10).
+    """
+    host = literal.lower()
+    if "." in host:
+        host = host.replace(":::", "::")
+    if "%" in host or not _is_ipv6(host):
+        raise RemoteProtocolError(f"not an IPv6 address: {literal[:80]!r}")
+    return host
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def format_host_port(host: str, port: int | None) -> str:
     """The inverse of `parse_host_port`."""
     bracketed = f"[{host}]" if ":" in host else host
     return bracketed if port is None else f"{bracketed}:{port}"
+
+
+def _same_host(one: str, other: str) -> bool:
+    return one == other or (":" in one and ":" in other and IPv6Address(one) == IPv6Address(other))
+
+
+def _folded(params: Params) -> dict[str, str]:
+    return {name.lower(): (value or "").lower() for name, value in params}
+
+
+def _match(one: dict[str, str], other: dict[str, str]) -> bool:
+    """Parameters that both have are equal; some count even where only one has them."""
+    shared = one.keys() & other.keys()
+    return all(one[name] == other[name] for name in shared) and not (one.keys() ^ other.keys()) & _COUNTS_ALONE
 
 
 def _userinfo(text: str) -> tuple[str, str | None]:

@@ -354,11 +354,12 @@ async def test_addresses_that_we_have_no_route_to_are_left_out(house: House) -> 
     assert await house.resolve(f"sip:[{C}]") == []
 
 
-@pytest.mark.parametrize("host", ["127.1", "2130706433", "a.example.0x7f", "0X7F000001"])
+@pytest.mark.parametrize("host", ["127.1", "127.1.", "2130706433", "a.example.0x7f", "0X7F000001"])
 async def test_a_number_is_not_taken_for_a_name(house: House, host: str) -> None:
     house.hosts[host] = [A]
-    assert await Resolver(reaches=lambda _: True, names=house.names).resolve(Hop(host=host, port=5060)) == ()
-    assert house.looked_up == []
+    resolver = Resolver(reaches=lambda _: True, names=house.names)
+    assert [await resolver.resolve(Hop(host=host, port=port)) for port in (5060, None)] == [(), ()]
+    assert (house.looked_up, house.dns.questions) == ([], [])
 
 
 @pytest.mark.parametrize("host", ["x" * 64 + ".example.org", "a..example.org", "", ".", "\udcff.example.org"])

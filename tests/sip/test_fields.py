@@ -8,6 +8,7 @@ from sip_bridge.errors import LocalProtocolError, RemoteProtocolError
 from sip_bridge.sip.fields import (
     CSeq,
     NameAddr,
+    RoutingKeys,
     Via,
     check_value,
     find_outside_quotes,
@@ -152,6 +153,59 @@ def test_with_tag_replaces_the_tag() -> None:
 def test_what_devices_write_as_a_via_reads_right(text: str, expected: Via | None) -> None:
     spindle = Via(transport="TCP", host="spindle.example.com", params=(("branch", "a"),))
     assert Via.parse(text) == (expected or spindle)
+
+
+@pytest.mark.parametrize(
+    ("params", "received", "rport"),
+    [
+        (";received=192.0.2.1;rport=52345", "192.0.2.1", 52345),
+        (";received=[2001:db8::1];RPORT=5060", "2001:db8::1", 5060),
+        (";received=2001:db8::1;rport", "2001:db8::1", None),
+        (";rport=x", None, None),
+        (";received=;rport=123456", None, None),
+    ],
+)
+def test_what_the_next_hop_saw_of_us_is_read(params: str, received: str | None, rport: int | None) -> None:
+    via = Via.parse(f"SIP/2.0/UDP h{params}")
+    assert (via.received, via.rport) == (received, rport)
+
+
+# RFC 3261 §20.42, and what is unusual in one place only: what is read in one step reads the same by the scanners.
+@pytest.mark.parametrize(
+    ("text", "branch", "sent_by"),
+    [
+        ("SIP/2.0/UDP h.example:5061;rport;branch=z9hG4bK1;x=y", "z9hG4bK1", ("h.example", 5061)),
+        (
+            "SIP / 2.0 / UDP first.example.com: 4000;ttl=16 ;maddr=224.2.0.1 ;branch=z9hG4bK2",
+            "z9hG4bK2",
+            ("first.example.com", 4000),
+        ),
+        ("SIP/2.0/TLS H;Branch=one;branch=two", "one", ("h", 5061)),
+        ("SIP/2.0/UDP h;branch=one;branch=two", "one", ("h", 5060)),
+        ("SIP/2.0/UDP h;x=branch=one", None, ("h", 5060)),
+        ("SIP/2.0/UDP h;branchy=one", None, ("h", 5060)),
+        ("SIP/2.0/UDP h:0;branch=one", "one", ("h", 5060)),
+        ("SIP/2.0/UDP h:65535;branch=one, SIP/2.0/UDP h2;branch=two", "one", ("h", 65535)),
+        ("SIP/2.0/UDP [2001:DB8::1]:5070;branch=one", "one", ("2001:db8::1", 5070)),
+        ('SIP/2.0/UDP h;x="a;branch=no";branch="one"', "one", ("h", 5060)),
+        ("SIP/2.0/UDP h", None, ("h", 5060)),
+    ],
+)
+def test_the_keys_of_a_transaction_are_those_of_its_top_via(
+    text: str, branch: str | None, sent_by: tuple[str, int]
+) -> None:
+    keys = RoutingKeys.read(text, "<sip:a@h>;tag=1", "<sip:b@h>", "c1", "1 INVITE")
+    via = Via.parse(split_outside(text, ",")[0])
+    assert keys == RoutingKeys("c1", "1", None, 1, "INVITE", branch, sent_by)
+    assert (via.branch, via.sent_by) == (branch, sent_by)
+
+
+@given(vias, name_addrs, name_addrs, cseqs)
+def test_the_routing_keys_are_those_of_the_typed_values(via: Via, from_: NameAddr, to: NameAddr, cseq: CSeq) -> None:
+    from_ = from_.with_tag("f1") if from_.tag is not None else from_
+    to = to.with_tag("t1") if to.tag is not None else to
+    keys = RoutingKeys.read(via.format(), from_.format(), to.format(), "c1", cseq.format())
+    assert keys == ("c1", from_.tag, to.tag, cseq.number, cseq.method, via.branch, via.sent_by)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from sip_bridge.sip.limits import LIMITS
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.transactions import layer
 from tests.scenario import ANSWER, OFFER, PBX, Party, RawPeer, Sent, Wire, established
-from tests.sip.test_torture import CASES
+from tests.sip.torture import CASES
 
 KNOWN, STRANGER = "192.0.2.1", "203.0.113.9"
 SAMPLES = [text.replace("\n", "\r\n").encode() for text, _ in CASES.values()]

@@ -58,6 +58,10 @@ def test_a_formatted_uri_can_stand_in_a_message(uri: SIPURI) -> None:
         ("sip:alice;day=tuesday@atlanta.com", SIPURI(user="alice;day=tuesday", host="atlanta.com")),
         ("SIP:%61lice@ATLANTA.com:5070", SIPURI(user="alice", host="atlanta.com", port=5070)),
         ("sip:[2001:db8::10]:5070", SIPURI(host="2001:db8::10", port=5070)),
+        ("sip:a@[::FFFF:192.0.2.2]", SIPURI(user="a", host="::ffff:192.0.2.2")),
+        ("sip:a@[2001:db8::10:5070]", SIPURI(user="a", host="2001:db8::10:5070")),
+        ("sip:a@[2001:db8:::192.0.2.1]", SIPURI(user="a", host="2001:db8::192.0.2.1")),
+        ("sip:a@[2001:db8::192.0.2.1]", SIPURI(user="a", host="2001:db8::192.0.2.1")),
         ("sip:pbx-1.example.com:5070", SIPURI(host="pbx-1.example.com", port=5070)),
         ("sip:front-door@h.", SIPURI(user="front-door", host="h.")),
         (
@@ -94,6 +98,15 @@ def test_the_examples_of_the_rfcs(text: str, expected: SIPURI | None) -> None:
         "sip:a@h:65536",
         "sip:a@h:١",
         "sip:a@[::1",
+        "sip:a@[::1]5060",
+        "sip:a@[::1]:",
+        "sip:a@[]",
+        "sip:a@[1:2]",
+        "sip:a@[fe80::1%eth0]",
+        "sip:a@[2001:db8:::10]",
+        "sip:a@[2001:db8::::192.0.2.1]",
+        "sip:a@[192.0.2.1]",
+        f"sip:a@[{':' * 50}]",
         "sip:a@h h",
         "sip:2001:db8::10",
         "sip:a@-h",
@@ -130,3 +143,46 @@ def test_the_scheme_of_any_uri() -> None:
     assert (scheme_of("SOAP.beep://x"), scheme_of("tel:1")) == ("soap.beep", "tel")
     with pytest.raises(RemoteProtocolError):
         scheme_of("no scheme")
+
+
+EQUIVALENT = [
+    ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtlanTa.CoM;Transport=tcp"),
+    ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
+    ("sip:carol@chicago.com;newparam=5", "sip:carol@chicago.com;security=on"),
+    (
+        "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:b%40h",
+        "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:b%40h",
+    ),
+    ("sip:a@h?subject=project%20x&priority=urgent", "sip:a@h?Priority=urgent&Subject=project%20x"),
+    ("sip:a@[2001:db8::10]:5060", "sip:a@[2001:DB8:0::0010]:5060"),
+    ("sip:a@h;lr", "sip:a@h;LR"),
+]
+DIFFERENT = [
+    ("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"),
+    ("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"),
+    ("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"),
+    ("sip:bob@biloxi.com", "sip:bob@biloxi.com:6000;transport=tcp"),
+    ("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"),
+    ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
+    ("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;security=off"),
+    ("sip:a@h", "sips:a@h"),
+    ("sip:a@h", "sip:h"),
+    ("sip:a@h", "sip:a:p@h"),
+    ("sip:a@h", "sip:a@h;user=phone"),
+    ("sip:a@[2001:db8::10]", "sip:a@[2001:db8::11]"),
+]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"), [*((*pair, True) for pair in EQUIVALENT), *((*pair, False) for pair in DIFFERENT)]
+)
+def test_uris_are_compared_as_rfc_3261_says(one: str, other: str, same: bool) -> None:
+    assert (SIPURI.parse(one).matches(SIPURI.parse(other)), SIPURI.parse(other).matches(SIPURI.parse(one))) == (
+        same,
+        same,
+    )
+
+
+@given(uris)
+def test_a_uri_matches_itself(uri: SIPURI) -> None:
+    assert uri.matches(uri)

@@ -4,10 +4,17 @@ import pytest
 
 from sip_bridge.sip import notifier as notifier_module
 from sip_bridge.sip import watcher as watcher_module
-from sip_bridge.sip.call_states import MAX_IDENTITY
+from sip_bridge.sip.call_states import MAX_IDENTITY, CallStates
 from sip_bridge.sip.capabilities import ALLOW_EVENTS
 from sip_bridge.sip.dialog_info import CONTENT_TYPE, DialogEntry, DialogInfo, DialogState, Participant
-from sip_bridge.sip.events import DialogStateReceived, SubscriptionChanged, SubscriptionState
+from sip_bridge.sip.events import (
+    CallEnded,
+    CallSignaled,
+    DialogStateReceived,
+    EndCause,
+    SubscriptionChanged,
+    SubscriptionState,
+)
 from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.notifier import MAX_WATCHERS, MAX_WATCHERS_PER_SOURCE
 from sip_bridge.sip.status import SIPStatus
@@ -405,3 +412,11 @@ def test_a_registered_line_is_watched_under_its_domain(wire: Wire) -> None:
     wire.run(0.1)
     pbx.subscribe(carol, uri="sip:620@192.0.2.3")
     assert [document.entity for document in pbx.documents] == ["sip:620@192.0.2.100"]
+
+
+def test_the_end_of_a_call_that_was_never_seen_changes_nothing() -> None:
+    changed: list[str] = []
+    states = CallStates(token=lambda: "1", on_change=changed.append)
+    states.observe(CallEnded(call="x", cause=EndCause.TIMEOUT))
+    states.observe(CallSignaled(call="x", origin="local", method="INVITE", status=SIPStatus.RINGING))
+    assert (changed, states.of("door")) == ([], {})
