@@ -9,15 +9,15 @@ from sip_bridge.sip.core import Core
 from sip_bridge.sip.dispatcher import accepts_sdp, has_foreign_body
 from sip_bridge.sip.fields import check_value
 from sip_bridge.sip.incoming import IncomingCall
-from sip_bridge.sip.line import Line, RegisteredLine
+from sip_bridge.sip.line import RegisteredLine
 from sip_bridge.sip.message import SIPMessage
-from sip_bridge.sip.outgoing import Invitation, OutgoingCall, Route
+from sip_bridge.sip.outgoing import Invitation, OutgoingCall
 from sip_bridge.sip.policy import MAX_CALLS, MAX_UNANSWERED_PER_SOURCE, Policy
 from sip_bridge.sip.replaces import Replaces
 from sip_bridge.sip.session import Session
 from sip_bridge.sip.session_timer import MIN_SE_HEADER, is_too_brief
 from sip_bridge.sip.status import SIPStatus
-from sip_bridge.sip.target import checked_headers, first_hop, target_uri
+from sip_bridge.sip.target import checked_headers, target_uri
 from sip_bridge.sip.transactions.layer import ServerTransaction
 from sip_bridge.sip.uri import SIPURI
 
@@ -69,7 +69,7 @@ class Calls:
                 user=line.user,
                 display_name=check_value(from_name or line.display_name, "from_name"),
                 domain=line.domain if isinstance(line, RegisteredLine) else None,
-                route=lambda uri: _route(line, uri),
+                route=lambda uri: self._core.routing.of(line, uri),
                 allows=allows,
                 offer=offer,
                 headers=extra,
@@ -144,9 +144,3 @@ class Calls:
             1 for s in sessions if isinstance(s, IncomingCall) and not s.is_confirmed and s.source == source
         )
         return unanswered >= MAX_UNANSWERED_PER_SOURCE
-
-
-def _route(line: Line, uri: SIPURI) -> Route:
-    hop = first_hop(line, uri)
-    proxy = line.outbound_proxy if isinstance(line, RegisteredLine) and hop == line.first_hop else None
-    return hop, ((f"<{proxy.format()}>",) if proxy else ())

@@ -11,9 +11,11 @@ from sip_bridge.sip.events import Output, ResolveNeeded, Transmit
 from sip_bridge.sip.failover import Failover
 from sip_bridge.sip.flow import Flow, Hop
 from sip_bridge.sip.message import SIPMessage
+from sip_bridge.sip.route import Routing
 from sip_bridge.sip.schedule import Alarm, Schedule
 from sip_bridge.sip.timers import Timers
 from sip_bridge.sip.transactions.layer import ServerTransaction, TransactionLayer
+from sip_bridge.sip.uri import SIPURI
 
 if TYPE_CHECKING:
     from sip_bridge.sip.session import Session
@@ -74,6 +76,7 @@ class Core:
         self.sessions: dict[str, Session] = {}
         self.message_allowance = Allowance(burst=MESSAGE_BURST, per_second=MESSAGES_PER_SECOND)
         self.failover = Failover()
+        self.routing = Routing()
         self._resolving: dict[Hop, list[Resolving]] = {}
 
     def _transmit(self, data: bytes, flow: Flow) -> None:
@@ -84,6 +87,14 @@ class Core:
         self.outbox.append(output)
         for observe in self.observers:
             observe(output)
+
+    def contact(self, flow: Flow, user: str, *, secure: bool = False) -> str:
+        """Where the peer at the other end of a flow reaches us; ``secure`` when it is a sips URI (RFC 5630 §3.3)."""
+        host, port = flow.local[0].partition("%")[0], flow.local[1]  # a zone is of no use to anybody else
+        if secure:
+            return SIPURI(scheme="sips", user=user, host=host, port=port).format()
+        transport = () if flow.transport == "UDP" else (("transport", flow.transport.lower()),)
+        return SIPURI(user=user, host=host, port=port, params=transport).format()
 
     def alarm(self, action: Callable[[float], None]) -> Alarm:
         """A deadline of a usage."""

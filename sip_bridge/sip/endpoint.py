@@ -25,7 +25,7 @@ from sip_bridge.sip.registration import Registration
 from sip_bridge.sip.replaces import Replaces
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.subscriber import Subscriber
-from sip_bridge.sip.target import first_hop, target_uri
+from sip_bridge.sip.target import target_uri
 from sip_bridge.sip.timers import RFC3261, Timers
 from sip_bridge.sip.transactions.layer import ServerTransaction
 from sip_bridge.sip.uri import SIPURI
@@ -43,14 +43,14 @@ class Endpoint:
         limits: Limits = LIMITS,
     ) -> None:
         self._core = Core(timers=timers, entropy=entropy, user_agent=user_agent)
-        self._policy = Policy()
+        self._policy = Policy(self._core.routing)
         self._registrations: dict[str, Registration] = {}
         self._authenticators: dict[str, Authenticator] = {}
         self._calls = Calls(self._core, self._policy, self._authenticators)
         self._dispatcher = Dispatcher(self._core, self._policy, limits)
         self._dispatcher.serve("INVITE", self._calls.receive)
         self._dispatcher.serve("OPTIONS", self._receive_options)
-        self._origins = Origins(self._policy, self._authenticators)
+        self._origins = Origins(self._policy, self._core.routing, self._authenticators)
         self._messages = Messages(self._core, self._policy)
         self._subscriber = Subscriber(self._core, self._policy, self._origins)
         self._dispatcher.serve("MESSAGE", self._messages.receive)
@@ -97,10 +97,7 @@ class Endpoint:
 
     def resolved(self, hop: Hop, flows: tuple[Flow, ...], now: float) -> None:
         """The answer to `ResolveNeeded`: flows to the hop, best first; none when it can't be reached."""
-        hosts = frozenset(flow.remote[0] for flow in flows)
-        for line in self._policy.lines.values():
-            if isinstance(line, RegisteredLine) and line.first_hop == hop and hosts:
-                self._policy.trust(line.id, hosts)
+        self._core.routing.resolved(hop, frozenset(flow.remote[0] for flow in flows))
         self._core.resolved(hop, flows, now)
 
     def transport_failed(self, flow: Flow, now: float) -> None:
@@ -123,7 +120,7 @@ class Endpoint:
                     line.credentials,
                     realm=line.realm,
                     token=self._core.chance.token,
-                    trusts=lambda host: self._policy.trusts(line.id, host),
+                    trusts=lambda host: self._core.routing.trusts(line.id, host),
                 )
             self._registrations[line.id] = Registration(self._core, line, authenticator)
 
@@ -179,7 +176,7 @@ class Endpoint:
     def first_hop(self, line_id: str, target: str) -> Hop:
         """Where an INVITE to a target would go first; LocalProtocolError for a target that is none."""
         line = self._policy.lines[line_id]
-        return first_hop(line, target_uri(line, target))
+        return self._core.routing.of(line, target_uri(line, target)).hop
 
     def ring(self, call: str, status: SIPStatus, now: float, content: bytes = b"") -> None:
         """Send a provisional response to a received call."""

@@ -35,7 +35,14 @@ class IncomingCall(Session):
         authenticator: Authenticator | None,
         replaces: Session | None = None,
     ) -> None:
-        super().__init__(core, call=call, line=line, contact_user=contact_user, authenticator=authenticator)
+        super().__init__(
+            core,
+            call=call,
+            line=line,
+            contact_user=contact_user,
+            is_secure=transaction.request.uri[:5].lower() == "sips:",
+            authenticator=authenticator,
+        )
         self._transaction = transaction
         self._replaces = replaces
         self._hangup_wanted = False

@@ -8,7 +8,7 @@ from sip_bridge.sip.core import Core
 from sip_bridge.sip.events import EndCause, OptionsAnswered, OptionsFailed
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.message import SIPMessage
-from sip_bridge.sip.plans import Origin, contact_of, plan_outside
+from sip_bridge.sip.plans import Origin, plan_outside
 from sip_bridge.sip.status import SIPStatus
 
 MAX_ALLOW: Final = 64  # methods of a peer that are told
@@ -24,7 +24,8 @@ class OptionsQuery:
         self.id = core.chance.token(16)
 
         def headers(flow: Flow) -> HeaderList:
-            return [("Contact", f"<{contact_of(flow, origin.line.user)}>"), ("Accept", ACCEPT)]
+            contact = core.contact(flow, origin.line.user, secure=origin.is_secure)
+            return [("Contact", f"<{contact}>"), ("Accept", ACCEPT)]
 
         self._plan = plan_outside(
             "OPTIONS", origin, call_id=self.id, tag=core.chance.token(), next_seq=self._next_seq, headers=headers

@@ -12,19 +12,18 @@ from sip_bridge.sip.core import Core
 from sip_bridge.sip.dialog import Dialog
 from sip_bridge.sip.events import CallAnswered, CallPlaced, CallProgressed, EndCause, OfferReceived
 from sip_bridge.sip.fields import NameAddr
-from sip_bridge.sip.flow import Flow, Hop
+from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.reason import Q850, cause_of
 from sip_bridge.sip.redirection import Redirection
 from sip_bridge.sip.reliable import RAck, rseq_of
+from sip_bridge.sip.route import Route
 from sip_bridge.sip.session import OpenOffer, Session
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.transactions.layer import ServerTransaction
 from sip_bridge.sip.uri import SIPURI
 
 MAX_FORKS: Final = 16  # phones that answer one INVITE; more are not heard
-
-Route = tuple[Hop, tuple[str, ...]]  # the next hop and the Route values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +60,14 @@ class OutgoingCall(Session):
     def __init__(
         self, core: Core, *, call: str, line: str, invitation: Invitation, authenticator: Authenticator | None
     ) -> None:
-        super().__init__(core, call=call, line=line, contact_user=invitation.user, authenticator=authenticator)
+        super().__init__(
+            core,
+            call=call,
+            line=line,
+            contact_user=invitation.user,
+            is_secure=invitation.target.scheme == "sips",
+            authenticator=authenticator,
+        )
         self._invitation = invitation
         self._redirection = Redirection(invitation.target, allows=invitation.allows)
         self._local = NameAddr(uri="")
@@ -85,15 +91,15 @@ class OutgoingCall(Session):
     # --- the INVITE ---
 
     def _request_to(self, target: SIPURI) -> ClientRequest:
-        hop, routes = self._invitation.route(target)
+        route = self._invitation.route(target)
 
         def headers(flow: Flow) -> HeaderList:
-            return [*self._invite_headers(flow), *(("Route", route) for route in routes)]
+            return [*self._invite_headers(flow), *route.headers]
 
         plan = Plan(
             method="INVITE",
             uri=target.format(),
-            hop=hop,
+            hop=route.hop,
             headers=headers,
             next_seq=self._next_seq,
             content=self._invitation.offer,

@@ -7,10 +7,11 @@ from sip_bridge.sip.auth import Authenticator
 from sip_bridge.sip.client_request import HeaderList, Plan
 from sip_bridge.sip.dialog import Dialog
 from sip_bridge.sip.fields import NameAddr
-from sip_bridge.sip.flow import Flow, Hop
+from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.line import Line, RegisteredLine
 from sip_bridge.sip.policy import Policy
-from sip_bridge.sip.target import first_hop, target_uri
+from sip_bridge.sip.route import Route, Routing
+from sip_bridge.sip.target import target_uri
 from sip_bridge.sip.uri import SIPURI
 
 
@@ -20,12 +21,18 @@ class Origin:
 
     line: Line
     target: SIPURI
+    routing: Routing
     authenticator: Authenticator | None = None
 
     @property
-    def hop(self) -> Hop:
-        """Where it goes first."""
-        return first_hop(self.line, self.target)
+    def route(self) -> Route:
+        """Which way it goes."""
+        return self.routing.of(self.line, self.target)
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether it goes to a sips URI."""
+        return self.target.scheme == "sips"
 
     def local(self, flow: Flow, tag: str) -> NameAddr:
         """From: a registered line names itself by its domain, a direct one by its address towards the peer."""
@@ -33,30 +40,24 @@ class Origin:
         uri = SIPURI(user=self.line.user, host=domain)
         return NameAddr(uri=uri.format(), display_name=self.line.display_name, params=(("tag", tag),))
 
-    def routes(self) -> HeaderList:
-        """Route, where the line has a proxy in front."""
-        proxy = self.line.outbound_proxy if isinstance(self.line, RegisteredLine) else None
-        at_proxy = proxy is not None and self.hop == Hop.of(proxy)
-        return [("Route", f"<{proxy.format()}>")] if proxy is not None and at_proxy else []
-
 
 class Origins:
     """What an application says of a request, a line's id and a number or URI, made into an `Origin`."""
 
-    def __init__(self, policy: Policy, authenticators: Mapping[str, Authenticator]) -> None:
+    def __init__(self, policy: Policy, routing: Routing, authenticators: Mapping[str, Authenticator]) -> None:
         self._policy = policy
+        self._routing = routing
         self._authenticators = authenticators
 
     def of(self, line_id: str, target: str) -> Origin:
         """LocalProtocolError for a target that is none."""
         line = self._policy.lines[line_id]
-        return Origin(line=line, target=target_uri(line, target), authenticator=self._authenticators.get(line_id))
-
-
-def contact_of(flow: Flow, user: str) -> str:
-    """Where the peer at the other end of a flow reaches us."""
-    transport = () if flow.transport == "UDP" else (("transport", flow.transport.lower()),)
-    return SIPURI(user=user, host=flow.local[0], port=flow.local[1], params=transport).format()
+        return Origin(
+            line=line,
+            target=target_uri(line, target),
+            routing=self._routing,
+            authenticator=self._authenticators.get(line_id),
+        )
 
 
 def plan_outside(
@@ -70,21 +71,21 @@ def plan_outside(
     content: bytes = b"",
 ) -> Plan:
     """A request outside any dialog."""
-    uri = origin.target.format()
+    uri, route = origin.target.format(), origin.route
 
     def all_headers(flow: Flow) -> HeaderList:
         return [
             ("From", origin.local(flow, tag).format()),
             ("To", f"<{uri}>"),
             ("Call-ID", call_id),
-            *origin.routes(),
+            *route.headers,
             *headers(flow),
         ]
 
     return Plan(
         method=method,
         uri=uri,
-        hop=origin.hop,
+        hop=route.hop,
         headers=all_headers,
         next_seq=next_seq,
         content=content,

@@ -8,6 +8,7 @@ from sip_bridge.errors import RemoteProtocolError
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.line import DirectLine, Line, RegisteredLine
 from sip_bridge.sip.message import SIPMessage
+from sip_bridge.sip.route import Routing
 from sip_bridge.sip.uri import SIPURI, scheme_of
 
 MAX_CALLS: Final = 512  # live calls of one endpoint
@@ -15,24 +16,17 @@ MAX_UNANSWERED_PER_SOURCE: Final = 16  # INVITEs of one host that ring or wait f
 
 
 class Policy:
-    """Lines, and the hosts that each registered line trusts: its registrar's and proxy's resolved addresses."""
+    """Lines by id; whose registrar or proxy a host is, ``routing`` knows."""
 
-    def __init__(self) -> None:
+    def __init__(self, routing: Routing) -> None:
         self.lines: dict[str, Line] = {}
-        self._trusted: dict[str, frozenset[str]] = {}
+        self._routing = routing
 
     def add(self, line: Line) -> None:
         """Serve a line."""
         self.lines[line.id] = line
-        self._trusted[line.id] = frozenset()
-
-    def trust(self, line: str, hosts: frozenset[str]) -> None:
-        """Take note of the addresses of the line's registrar or proxy."""
-        self._trusted[line] = hosts
-
-    def trusts(self, line: str, host: str) -> bool:
-        """Whether ``host`` is the line's registrar or proxy."""
-        return host in self._trusted.get(line, ())
+        if isinstance(line, RegisteredLine):
+            self._routing.add(line)
 
     def is_known(self, flow: Flow) -> bool:
         """Whether anything outside a dialog is answered at all; strangers get silence."""
@@ -54,7 +48,7 @@ class Policy:
     def _lets_in(self, line: Line, flow: Flow) -> bool:
         host = flow.remote[0]
         if isinstance(line, RegisteredLine):
-            return self.trusts(line.id, host)
+            return self._routing.trusts(line.id, host)
         address = _address(host)
         return any(address in network for network in line.allow_from if network.version == address.version)
 

@@ -13,7 +13,6 @@ from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.line import RegisteredLine
 from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.status import SIPStatus
-from sip_bridge.sip.uri import SIPURI
 
 REFRESH_BEFORE_END: Final = 5.0  # seconds
 BACK_OFF_FIRST: Final = 2.0  # seconds, doubled up to BACK_OFF_LONGEST
@@ -61,23 +60,22 @@ class Registration:
 
     def _send(self, *, expires: int) -> None:
         line = self._line
+        route = self._core.routing.registrar(line)
 
         def headers(flow: Flow) -> HeaderList:
-            contact = SIPURI(user=line.user, host=flow.local[0], port=flow.local[1], params=_transport(flow))
-            routes = [("Route", f"<{line.outbound_proxy.format()}>")] if line.outbound_proxy else []
             return [
                 ("From", NameAddr(uri=line.aor.format(), params=(("tag", self._tag),)).format()),
                 ("To", NameAddr(uri=line.aor.format()).format()),
                 ("Call-ID", self._call_id),
-                ("Contact", f"<{contact.format()}>"),
+                ("Contact", f"<{self._core.contact(flow, line.user)}>"),
                 ("Expires", str(expires)),
-                *routes,
+                *route.headers,
             ]
 
         plan = Plan(
             method="REGISTER",
             uri=line.registrar_uri,
-            hop=line.first_hop,
+            hop=route.hop,
             headers=headers,
             next_seq=self._next_seq,
             authenticator=self._authenticator,
@@ -98,6 +96,7 @@ class Registration:
             return
         self._current = None
         if not self._wanted:
+            self._core.routing.forget(self._line.id)
             self._change(RegistrationState.UNREGISTERED, response)
         elif status.is_success:
             self._registered(request, response, now)
@@ -123,6 +122,8 @@ class Registration:
 
     def _registered(self, request: ClientRequest, response: SIPMessage, now: float) -> None:
         self._failures = 0
+        if not self._core.routing.learn(self._line.id, response):
+            self._core.counters["malformed"] += 1
         granted = _granted(response, request.flow, self._line.user, self._asked)
         margin = REFRESH_BEFORE_END if granted > 2 * REFRESH_BEFORE_END else granted / 2
         self._alarm.set(now + max(granted - margin, 1.0))
@@ -159,10 +160,6 @@ class Registration:
                 account_refused=account_refused,
             )
         )
-
-
-def _transport(flow: Flow) -> tuple[tuple[str, str | None], ...]:
-    return () if flow.transport == "UDP" else (("transport", flow.transport.lower()),)
 
 
 def _seconds(response: SIPMessage, name: str) -> int:

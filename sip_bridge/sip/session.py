@@ -33,7 +33,6 @@ from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.success import UnacknowledgedSuccess
 from sip_bridge.sip.transactions.layer import ServerTransaction
 from sip_bridge.sip.transfer import Referral, Transfer, is_refer_event
-from sip_bridge.sip.uri import SIPURI
 
 RETRY_AFTER_BOUND: Final = 10  # seconds, RFC 3261 §14.2
 _WITH_CONTACT: Final = frozenset({"INVITE", "UPDATE", "REFER", "NOTIFY"})
@@ -53,11 +52,19 @@ class Session(ABC):
     """One call. Its ``id`` names it to the caller of the endpoint; a call ends once, with `CallEnded`."""
 
     def __init__(
-        self, core: Core, *, call: str, line: str, contact_user: str, authenticator: Authenticator | None
+        self,
+        core: Core,
+        *,
+        call: str,
+        line: str,
+        contact_user: str,
+        is_secure: bool,
+        authenticator: Authenticator | None,
     ) -> None:
         self._core = core
         self._authenticator = authenticator
         self._contact_user = contact_user
+        self._is_secure = is_secure  # the call was placed to a sips URI
         self._unacknowledged: UnacknowledgedSuccess | None = None
         self._offered = False  # the 2xx that waits for its ACK carries our offer
         self._local_tag = core.chance.token()
@@ -425,8 +432,7 @@ class Session(ABC):
 
     def contact(self, flow: Flow) -> str:
         """Our URI towards a peer."""
-        transport = () if flow.transport == "UDP" else (("transport", flow.transport.lower()),)
-        return SIPURI(user=self._contact_user, host=flow.local[0], port=flow.local[1], params=transport).format()
+        return self._core.contact(flow, self._contact_user, secure=self._is_secure)
 
     def _signal(self, origin: Origin, method: str, status: SIPStatus | None = None, phrase: str | None = None) -> None:
         self._core.emit(CallSignaled(call=self.id, origin=origin, method=method, status=status, phrase=phrase))

@@ -14,7 +14,7 @@ from sip_bridge.sip.events import EndCause, SubscriptionChanged, SubscriptionSta
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.packages import Package
-from sip_bridge.sip.plans import Origin, contact_of, plan_outside, plan_within
+from sip_bridge.sip.plans import Origin, plan_outside, plan_within
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.transactions.layer import ServerTransaction
 
@@ -108,8 +108,9 @@ class Subscription:
 
     def _plan(self, expires: int) -> Plan:
         def headers(flow: Flow) -> HeaderList:
+            contact = self._core.contact(flow, self._origin.line.user, secure=self._origin.is_secure)
             return [
-                ("Contact", f"<{contact_of(flow, self._origin.line.user)}>"),
+                ("Contact", f"<{contact}>"),
                 ("Event", self._package.name),
                 ("Accept", self._package.content_type),
                 ("Allow-Events", ALLOW_EVENTS),

@@ -1,14 +1,12 @@
-"""What an application may dial: the Request-URI that a text means, where it goes first, and headers that go along."""
+"""What an application may dial: the Request-URI that a text means, and headers that go along."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
 from sip_bridge.errors import LocalProtocolError, RemoteProtocolError
 from sip_bridge.sip.fields import check_value, is_token
-from sip_bridge.sip.flow import Hop
 from sip_bridge.sip.headers import key_of
-from sip_bridge.sip.line import DirectLine, Line, RegisteredLine
+from sip_bridge.sip.line import DirectLine, Line
 from sip_bridge.sip.uri import SIPURI
 
 # Headers that the engine writes itself; an application may not set them.
@@ -16,16 +14,6 @@ _OWN_HEADERS: Final = frozenset(
     {"via", "from", "to", "call-id", "cseq", "contact", "content-length", "content-type", "max-forwards", "route"}
     | {"record-route", "authorization", "proxy-authorization", "allow", "user-agent"}
 )
-
-
-def first_hop(line: Line, target: SIPURI) -> Hop:
-    """A registered line calls its own domain through its proxy or registrar, anything else directly."""
-    hop = Hop.of(target)
-    match line:
-        case RegisteredLine():
-            return line.first_hop if target.host.lower() == line.domain.lower() else hop
-        case DirectLine():
-            return hop if hop.transport or hop.secure else replace(hop, transport=line.transport)
 
 
 def target_uri(line: Line, target: str) -> SIPURI:

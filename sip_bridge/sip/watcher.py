@@ -17,7 +17,7 @@ from sip_bridge.sip.events import EndCause
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.line import Line, RegisteredLine
 from sip_bridge.sip.message import SIPMessage
-from sip_bridge.sip.plans import contact_of, plan_within
+from sip_bridge.sip.plans import plan_within
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.transactions.layer import ServerTransaction
 from sip_bridge.sip.uri import SIPURI
@@ -108,7 +108,7 @@ class Watcher:
         granted = min(LONGEST if asked is None else asked, LONGEST)
         headers = [
             *(("Record-Route", value) for value in request.get_all("record-route")),
-            ("Contact", f"<{contact_of(transaction.flow, self._line.user)}>"),
+            ("Contact", f"<{self._core.contact(transaction.flow, self._line.user)}>"),
             ("Expires", str(granted)),
         ]
         transaction.respond(SIPStatus.OK, now, headers=headers)
@@ -134,7 +134,7 @@ class Watcher:
     def _send(self, status: SubscriptionStatus) -> None:
         def headers(flow: Flow) -> HeaderList:
             return [
-                ("Contact", f"<{contact_of(flow, self._line.user)}>"),
+                ("Contact", f"<{self._core.contact(flow, self._line.user)}>"),
                 ("Event", self._event.format()),
                 ("Subscription-State", status.format()),
                 ("Content-Type", CONTENT_TYPE),

@@ -122,7 +122,7 @@ def test_a_text_goes_through_the_outbound_proxy(wire: Wire) -> None:
     text_to(carol, "620", "sip:x@192.0.2.66", "hi")
     assert [(sent.destination[0], sent.message.get("route")) for sent in wire.sent] == [
         ("192.0.2.80", "<sip:192.0.2.80;lr>"),
-        ("192.0.2.66", None),
+        ("192.0.2.80", "<sip:192.0.2.80;lr>"),
     ]
 
 
