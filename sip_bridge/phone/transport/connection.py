@@ -130,10 +130,11 @@ class Connection(asyncio.Protocol):
         self._pong_by = NEVER
         self._unanswered.clear()
         self._framer.feed(data, self.active_at)
-        self._read()
+        asyncio.get_running_loop().call_soon(self._read)  # not here: an exception would end the connection
 
     def eof_received(self) -> bool:
-        """The peer has closed its side; what is written already still goes out."""
+        """The peer has closed its side; what it sent before counts, and what is written already still goes out."""
+        self._read()
         if self._transport is not None:
             self._transport.close()
         self._finish("closed by the peer", self._unanswered)
@@ -156,19 +157,25 @@ class Connection(asyncio.Protocol):
     # --- inside ---
 
     def _read(self) -> None:
-        """Take some messages; the rest when the loop comes round."""
+        """Take some messages, the rest when the loop comes round: also after a bug, which the loop logs."""
         transport = self._transport
         if transport is None:
             return
-        for _ in range(_BURST):
-            item = None if self.is_over else self._framer.next_item()
-            if item is None:
+        has_more = True
+        try:
+            for _ in range(_BURST):
+                item = None if self.is_over else self._framer.next_item()
+                if item is None:
+                    has_more = False
+                    break
+                self._take(item)
+        finally:
+            if has_more:
+                transport.pause_reading()
+                asyncio.get_running_loop().call_soon(self._read)
+            else:
                 transport.resume_reading()
                 self._arm()
-                return
-            self._take(item)
-        transport.pause_reading()
-        asyncio.get_running_loop().call_soon(self._read)
 
     def _take(self, item: StreamItem) -> None:
         match item:
