@@ -231,7 +231,7 @@ class VoIPPhone:
             self,
             call_id=event.call,
             is_incoming=True,
-            remote=event.remote,
+            remote=event.caller.address,
             media=self._media(event.flow, event.offer),
             offer=event.offer,
         )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from sip_bridge.errors import InvalidStateError, RemoteProtocolError
 from sip_bridge.sip.auth import Authenticator
+from sip_bridge.sip.caller import caller_of
 from sip_bridge.sip.capabilities import ACCEPT
 from sip_bridge.sip.core import Core
 from sip_bridge.sip.dispatcher import accepts_sdp, has_foreign_body
@@ -112,6 +113,7 @@ class Calls:
             call=call,
             line=line.id,
             contact_user=line.user,
+            caller=caller_of(request, trusted=self._core.routing.trusts(line.id, flow.remote[0])),
             transaction=transaction,
             authenticator=self._authenticators.get(line.id),
             replaces=replaced,

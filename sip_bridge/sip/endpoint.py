@@ -242,11 +242,13 @@ class Endpoint:
 
     def send_offer(self, call: str, content: bytes, now: float) -> None:
         """Our offer, after `OfferNeeded`; `AnswerReceived` or `OfferRefused` follows."""
-        self._calls.session(call).modification.offer(content, now)
+        del now
+        self._calls.session(call).modification.offer(content)
 
     def send_info(self, call: str, content_type: str, content: bytes, now: float) -> None:
         """Send INFO within a call; `InfoAnswered` follows."""
-        self._calls.session(call).send_info(content_type, content, now)
+        del now
+        self._calls.session(call).send_info(content_type, content)
 
     # --- transfer ---
 
@@ -273,7 +275,8 @@ class Endpoint:
 
     def report_transfer(self, call: str, status: SIPStatus, now: float) -> None:
         """Tell the peer that asked for it how far our call to the target is; a final status is the last report."""
-        self._calls.session(call).referral.report(status, now)
+        del now
+        self._calls.session(call).referral.report(status)
 
     # --- messages ---
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Literal
 
+from sip_bridge.sip.caller import Caller
 from sip_bridge.sip.dialog_info import DialogInfo
 from sip_bridge.sip.fields import NameAddr
 from sip_bridge.sip.flow import Flow, Hop
@@ -65,12 +66,14 @@ class RegistrationChanged:
 class CallReceived:
     """An INVITE came for a line; answer, reject or let it ring. ``offer`` is its session description, b"" for none.
 
+    ``remote`` is From as it came, ``caller`` who that is as far as it may be known and shown.
     ``replaces`` is a call of ours whose place this one takes (RFC 3891): answer it at once; that ends the other.
     """
 
     call: str
     line: str
     remote: NameAddr
+    caller: Caller
     flow: Flow
     offer: bytes
     replaces: str | None = None

@@ -4,6 +4,7 @@ from typing import Final
 
 from sip_bridge.errors import InvalidStateError
 from sip_bridge.sip.auth import Authenticator
+from sip_bridge.sip.caller import Caller
 from sip_bridge.sip.capabilities import ACCEPT, ALLOW_AND_SUPPORTED
 from sip_bridge.sip.client_request import HeaderList
 from sip_bridge.sip.core import Core
@@ -31,6 +32,7 @@ class IncomingCall(Session):
         call: str,
         line: str,
         contact_user: str,
+        caller: Caller,
         transaction: ServerTransaction,
         authenticator: Authenticator | None,
         replaces: Session | None = None,
@@ -43,6 +45,7 @@ class IncomingCall(Session):
             is_secure=transaction.request.uri[:5].lower() == "sips:",
             authenticator=authenticator,
         )
+        self._caller = caller
         self._transaction = transaction
         self._replaces = replaces
         self._hangup_wanted = False
@@ -70,6 +73,7 @@ class IncomingCall(Session):
                 call=self.id,
                 line=self.line,
                 remote=request.from_,
+                caller=self._caller,
                 flow=self._transaction.flow,
                 offer=request.session_description,
                 replaces=self._replaces.id if self._replaces is not None else None,

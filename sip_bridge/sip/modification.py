@@ -70,7 +70,7 @@ class Modification:
             self.state = State.ASKED
             self._core.emit(OfferNeeded(call=self._session.id))
 
-    def offer(self, content: bytes, now: float) -> None:
+    def offer(self, content: bytes) -> None:
         """The application's offer: goes out by re-INVITE, or by UPDATE before the answer."""
         if self.state is not State.ASKED:
             raise InvalidStateError(f"call {self._session.id} did not ask for an offer")
@@ -81,7 +81,7 @@ class Modification:
         self._ack = self._rseq = None
         method = "INVITE" if self._session.is_confirmed else "UPDATE"
         self._request = self._session.send_request(
-            method, self, now, content=content, headers=self._session.timer.request_headers()
+            method, self, content=content, headers=self._session.timer.request_headers()
         )
 
     # --- responses ---
@@ -92,18 +92,18 @@ class Modification:
         if status.is_success:
             self._accepted(request, response, now)
         elif status.is_provisional:
-            self._acknowledge_provisional(request, response, now)
+            self._acknowledge_provisional(request, response)
         elif self.is_open and request is self._request:
             self._refused(status, response, now)
 
-    def _acknowledge_provisional(self, request: ClientRequest, response: SIPMessage, now: float) -> None:
+    def _acknowledge_provisional(self, request: ClientRequest, response: SIPMessage) -> None:
         """A re-INVITE may be answered provisionally too, and that may want PRACK (RFC 3262 §4)."""
         rseq = rseq_of(response)
         if rseq is None or (self._rseq is not None and rseq != self._rseq + 1) or self._session.is_over:
             return
         self._rseq = rseq
         rack = RAck(rseq=rseq, seq=request.seq, method="INVITE")
-        self._session.send_request("PRACK", Unminded(), now, headers=[("RAck", rack.format())])
+        self._session.send_request("PRACK", Unminded(), headers=[("RAck", rack.format())])
 
     def _accepted(self, request: ClientRequest, response: SIPMessage, now: float) -> None:
         if self._ack is not None and request is self._request:
@@ -171,9 +171,9 @@ class Refresh:
     def __init__(self, session: "Session") -> None:
         self._session = session
 
-    def send(self, now: float) -> None:
+    def send(self) -> None:
         """Refresh the session."""
-        self._session.send_request("UPDATE", self, now, headers=self._session.timer.request_headers())
+        self._session.send_request("UPDATE", self, headers=self._session.timer.request_headers())
 
     def response_received(self, request: ClientRequest, response: SIPMessage, now: float) -> None:
         """See `RequestUser`."""
@@ -186,7 +186,7 @@ class Refresh:
             session.dialog.refresh_target(response)
             session.timer.agreed(response, now)
         elif status == SIPStatus.SESSION_INTERVAL_TOO_SMALL and session.timer.raise_to(response):
-            self.send(now)
+            self.send()
         elif status in (SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST, SIPStatus.REQUEST_TIMEOUT):
             session.lost(now, status, response.phrase)
         else:

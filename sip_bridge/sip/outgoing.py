@@ -200,8 +200,9 @@ class OutgoingCall(Session):
         rack = ("RAck", RAck(rseq=leg.rseq or 0, seq=request.seq, method="INVITE").format())
 
         def prack(content: bytes, now: float) -> None:
+            del now
             headers = [rack, ("Content-Type", ACCEPT)] if content else [rack]
-            self.send_request("PRACK", Unminded(), now, content=content, headers=headers, dialog=leg.dialog)
+            self.send_request("PRACK", Unminded(), content=content, headers=headers, dialog=leg.dialog)
 
         def refuse(status: SIPStatus, now: float) -> None:
             del status
@@ -233,7 +234,7 @@ class OutgoingCall(Session):
         if self.is_confirmed or self.is_over:
             leg.ack = Acknowledgement(self._core, leg.dialog, request)
             leg.ack.send()
-            self.send_request("BYE", Unminded(), now, dialog=leg.dialog)
+            self.send_request("BYE", Unminded(), dialog=leg.dialog)
             self._core.dialogs.pop(leg.dialog.key, None)
             return
         for other in self._legs.values():

@@ -1,38 +1,35 @@
 """The INVITE usage of a dialog (RFC 3261 §12 to §15): what is the same for caller and callee once a dialog exists."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from sip_bridge.errors import InvalidStateError
 from sip_bridge.sip.auth import Authenticator
 from sip_bridge.sip.capabilities import ACCEPT, ALLOW, ALLOW_AND_SUPPORTED, CAPABILITIES, unsupported_extensions
-from sip_bridge.sip.client_request import ClientRequest, HeaderList, Plan, RequestUser, Unminded
+from sip_bridge.sip.client_request import HeaderList
 from sip_bridge.sip.core import Core
 from sip_bridge.sip.dialog import Dialog
 from sip_bridge.sip.dispatcher import has_foreign_body
 from sip_bridge.sip.events import (
     AnswerReceived,
-    CallEnded,
-    CallSignaled,
     EndCause,
-    InfoAnswered,
     InfoReceived,
     OfferReceived,
-    Origin,
 )
-from sip_bridge.sip.flow import Flow
+from sip_bridge.sip.info import Info
 from sip_bridge.sip.instant_message import receive_message
 from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.modification import Modification, Refresh
-from sip_bridge.sip.reason import Q850, cause_of
+from sip_bridge.sip.reason import Q850, Reason, cause_of
 from sip_bridge.sip.replaces import Replaces
 from sip_bridge.sip.session_timer import MIN_SE_HEADER, SessionTimer, is_too_brief
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.success import UnacknowledgedSuccess
 from sip_bridge.sip.transactions.layer import ServerTransaction
 from sip_bridge.sip.transfer import Referral, Transfer, is_refer_event
+from sip_bridge.sip.usage import NORMAL_CLEARING, InviteUsage
 
 RETRY_AFTER_BOUND: Final = 10  # seconds, RFC 3261 §14.2
 _WITH_CONTACT: Final = frozenset({"INVITE", "UPDATE", "REFER", "NOTIFY"})
@@ -48,7 +45,7 @@ class OpenOffer:
     abandon: Callable[[float], None]  # the call ends, or the peer gave it up
 
 
-class Session(ABC):
+class Session(InviteUsage):
     """One call. Its ``id`` names it to the caller of the endpoint; a call ends once, with `CallEnded`."""
 
     def __init__(
@@ -61,30 +58,24 @@ class Session(ABC):
         is_secure: bool,
         authenticator: Authenticator | None,
     ) -> None:
-        self._core = core
-        self._authenticator = authenticator
-        self._contact_user = contact_user
-        self._is_secure = is_secure  # the call was placed to a sips URI
+        super().__init__(
+            core,
+            call=call,
+            line=line,
+            contact_user=contact_user,
+            is_secure=is_secure,
+            authenticator=authenticator,
+        )
         self._unacknowledged: UnacknowledgedSuccess | None = None
         self._offered = False  # the 2xx that waits for its ACK carries our offer
-        self._local_tag = core.chance.token()
         self._peer_allows: frozenset[str] = frozenset()
         self.open_offer: OpenOffer | None = None
-        self.id = call
-        self.line = line
-        self.dialog: Dialog | None = None
-        self.is_confirmed = False
-        self.is_over = False
         self.timer = SessionTimer(core, refresh=self._refresh, expire=self._expire)
         self.modification = Modification(core, self)
         self.transfer = Transfer(core, self)
         self.referral = Referral(core, self)
 
     # --- orders ---
-
-    @abstractmethod
-    def hangup(self, now: float) -> None:
-        """End the call, whatever state it is in."""
 
     def cancel(self, request: SIPMessage, now: float) -> None:  # noqa: ARG002  # the callee's has a reason in it
         """The peer gave up its re-INVITE; one that was answered stays answered (§9.2)."""
@@ -113,24 +104,18 @@ class Session(ABC):
         self._require_modifiable()
         self.modification.want(now)
 
-    def send_info(self, content_type: str, content: bytes, now: float) -> None:
+    def send_info(self, content_type: str, content: bytes) -> None:
         """INFO with a body (RFC 6086 §4.2.2 calls this legacy usage); `InfoAnswered` tells the outcome."""
-        self._require_talking()
-        self.send_request(
-            "INFO", _Info(self, self._core), now, content=content, headers=[("Content-Type", content_type)]
-        )
+        self.require_talking()
+        self.send_request("INFO", Info(self._core, self), content=content, headers=[("Content-Type", content_type)])
 
     def refer(self, target: str, replaces: Replaces | None, now: float) -> None:
         """Ask the peer to call ``target``, taking the place of a call of ours if ``replaces`` names it."""
-        self._require_talking()
+        self.require_talking()
         self.transfer.start(target, replaces, now)
 
     def _require_modifiable(self) -> None:
-        self._require_talking()
-
-    def _require_talking(self) -> None:
-        if not self.is_confirmed:
-            raise InvalidStateError(f"call {self.id} is not answered")
+        self.require_talking()
 
     # --- requests within the dialog ---
 
@@ -305,10 +290,10 @@ class Session(ABC):
         if answer:
             self._core.emit(AnswerReceived(call=self.id, answer=answer))
 
-    def _no_ack(self, now: float) -> None:
+    def _no_ack(self) -> None:
         """RFC 3261 §13.3.1.4: no ACK in 64*T1 ends the dialog."""
         self._unacknowledged = None
-        self._send_bye(now)
+        self._send_bye(Reason.of_status(SIPStatus.REQUEST_TIMEOUT, "no ACK came"))
         self.end(EndCause.TIMEOUT, phrase="no ACK came")
 
     # --- session timer ---
@@ -320,7 +305,7 @@ class Session(ABC):
 
     def _refresh(self, now: float) -> None:
         if "update" in self._peer_allows:
-            Refresh(self).send(now)
+            Refresh(self).send()
         else:
             self.modification.want(now)
 
@@ -331,12 +316,8 @@ class Session(ABC):
 
     def _hang_up(self, now: float) -> None:
         self._abort_pending(now)
-        self._send_bye(now)
+        self._send_bye(Reason.of_cause(NORMAL_CLEARING))
         self.end(EndCause.HANGUP_LOCAL)
-
-    def _send_bye(self, now: float) -> None:
-        self._signal("local", "BYE")
-        self.send_request("BYE", Unminded(), now)
 
     def lost(
         self,
@@ -349,49 +330,8 @@ class Session(ABC):
         """The peer knows the dialog no more, or is gone: BYE all the same, and over (§12.2.1.2, RFC 5057)."""
         if not self.is_over:
             self._abort_pending(now)
-            self._send_bye(now)
+            self._send_bye(Reason.of_status(status or SIPStatus.REQUEST_TIMEOUT, phrase))
             self.end(cause, status=status, phrase=phrase or "the other side is gone")
-
-    def send_request(
-        self,
-        method: str,
-        user: RequestUser,
-        now: float,
-        *,
-        content: bytes = b"",
-        headers: Sequence[tuple[str, str]] = (),
-        dialog: Dialog | None = None,
-    ) -> ClientRequest:
-        """A request of ours within the dialog (§12.2.1); a session description needs no Content-Type in ``headers``."""
-        del now
-        dialog = dialog or self.dialog
-        assert dialog is not None  # noqa: S101  # nobody sends before the dialog
-        uri, routes, hop = dialog.routing()
-
-        def all_headers(flow: Flow) -> HeaderList:
-            return [
-                ("From", dialog.local.format()),
-                ("To", dialog.remote.format()),
-                ("Call-ID", dialog.call_id),
-                *(("Route", route) for route in routes),
-                *([("Contact", f"<{self.contact(flow)}>")] if method in _WITH_CONTACT else []),
-                *(ALLOW_AND_SUPPORTED if method in _WITH_CAPABILITIES else []),
-                *([("Content-Type", ACCEPT)] if content and method in _WITH_CAPABILITIES else []),
-                *headers,
-            ]
-
-        plan = Plan(
-            method=method,
-            uri=uri,
-            hop=hop,
-            headers=all_headers,
-            next_seq=dialog.next_seq,
-            content=content,
-            authenticator=self._authenticator,
-        )
-        request = ClientRequest(self._core, plan, user)
-        request.send()
-        return request
 
     def end(
         self,
@@ -401,62 +341,11 @@ class Session(ABC):
         phrase: str | None = None,
         q850: int | None = None,
     ) -> None:
-        """Tell that the call is over, once; the dialog goes when nothing more can come for it."""
-        if self.is_over:
-            return
-        self.is_over = True
+        """See `InviteUsage`: nothing of it waits any more."""
         if self._unacknowledged is not None:
             self._unacknowledged.stop()
             self._unacknowledged = None
         self.timer.stop()
         self.modification.stop()
         self.transfer.stop()
-        self._core.sessions.pop(self.id, None)
-        self._forget_dialogs()
-        self._core.emit(CallEnded(call=self.id, cause=cause, status=status, phrase=phrase, q850=q850))
-
-    def _forget_dialogs(self) -> None:
-        if self.dialog is not None:
-            self._core.dialogs.pop(self.dialog.key, None)
-
-    # --- shared building blocks ---
-
-    def _adopt(self, dialog: Dialog) -> None:
-        self.dialog = dialog
-        self._core.dialogs[dialog.key] = self
-
-    @property
-    @abstractmethod
-    def owns_call_id(self) -> bool:
-        """Whether the Call-ID is ours."""
-
-    def contact(self, flow: Flow) -> str:
-        """Our URI towards a peer."""
-        return self._core.contact(flow, self._contact_user, secure=self._is_secure)
-
-    def _signal(self, origin: Origin, method: str, status: SIPStatus | None = None, phrase: str | None = None) -> None:
-        self._core.emit(CallSignaled(call=self.id, origin=origin, method=method, status=status, phrase=phrase))
-
-
-class _Info:
-    """INFO: its outcome is told; a 481 means that the dialog is gone (§12.2.1.2)."""
-
-    def __init__(self, session: Session, core: Core) -> None:
-        self._session = session
-        self._core = core
-
-    def response_received(self, request: ClientRequest, response: SIPMessage, now: float) -> None:
-        """See `RequestUser`."""
-        del request
-        status = SIPStatus(response.status)
-        if status.is_provisional or self._session.is_over:
-            return
-        self._core.emit(InfoAnswered(call=self._session.id, status=status))
-        if status == SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST:
-            self._session.lost(now, status, response.phrase)
-
-    def request_failed(self, request: ClientRequest, cause: EndCause, now: float) -> None:
-        """See `RequestUser`."""
-        del request, cause, now
-        if not self._session.is_over:
-            self._core.emit(InfoAnswered(call=self._session.id, status=SIPStatus.REQUEST_TIMEOUT))
+        super().end(cause, status=status, phrase=phrase, q850=q850)

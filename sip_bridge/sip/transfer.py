@@ -52,7 +52,7 @@ class Transfer:
             ("Refer-To", refer_to(target, replaces)),
             ("Referred-By", f"<{self._session.dialog.local.uri}>"),
         ]
-        self._request = self._session.send_request("REFER", self, now, headers=headers)
+        self._request = self._session.send_request("REFER", self, headers=headers)
         self._alarm.set(now + SILENCE)
 
     def stop(self) -> None:
@@ -144,7 +144,7 @@ class Referral:
         contact = [("Contact", f"<{self._session.contact(transaction.flow)}>")]
         if self._is_reported:
             transaction.respond(SIPStatus.ACCEPTED, now, headers=contact)
-            self.report(SIPStatus.TRYING, now)
+            self.report(SIPStatus.TRYING)
         else:
             transaction.respond(SIPStatus.ACCEPTED, now, headers=[*contact, ("Refer-Sub", "false")])
 
@@ -154,14 +154,14 @@ class Referral:
         self._transaction = None
         transaction.respond(status, now)
 
-    def report(self, status: SIPStatus, now: float) -> None:
+    def report(self, status: SIPStatus) -> None:
         """NOTIFY how far our call to the target is; a final status ends the subscription."""
         if self._transaction is None or self._transaction.is_pending:
             raise InvalidStateError(f"call {self._session.id} accepted no transfer")
         state = "terminated;reason=noresource" if status.is_final else f"active;expires={LASTING}"
         if self._is_reported and not self._session.is_over:
             headers = [("Event", self._event), ("Subscription-State", state), ("Content-Type", CONTENT_TYPE)]
-            self._session.send_request("NOTIFY", self, now, content=format_fragment(status), headers=headers)
+            self._session.send_request("NOTIFY", self, content=format_fragment(status), headers=headers)
         if status.is_final:
             self._transaction = None
 

@@ -15,8 +15,10 @@ from sip_bridge.sip.caller import (
     number_of,
     readable,
 )
+from sip_bridge.sip.events import CallReceived
 from sip_bridge.sip.fields import NameAddr
 from sip_bridge.sip.message import SIPMessage
+from tests.scenario import OFFER, PBX, Party, RawPeer, Wire
 
 FROM = NameAddr(uri="sip:620@pbx.example", display_name="Door")
 ANONYMOUS = 'From: "Anonymous" <sip:anonymous@anonymous.invalid>;tag=1'
@@ -271,6 +273,25 @@ def test_a_number_is_told_from_a_name(uri: str, number: str | None) -> None:
 )
 def test_a_name_is_shown_as_it_is_meant(text: str, meant: str) -> None:
     assert readable(text) == meant
+
+
+def test_a_call_tells_whom_the_registrar_vouches_for(wire: Wire) -> None:
+    carol, pbx = Party(wire, "192.0.2.3"), RawPeer(wire, PBX.host)
+    carol.add_registered_line("620")
+    carol.do(carol.endpoint.register, "620")
+    pbx.request(
+        carol, "INVITE", uri="sip:620@192.0.2.3", headers=["P-Asserted-Identity: <sip:1@pbx.example>"], content=OFFER
+    )
+    wire.run(0.1)
+    (received,) = (event for event in carol.events if isinstance(event, CallReceived))
+    assert received.caller == Caller(address=NameAddr(uri="sip:1@pbx.example"), asserted=True)
+
+
+def test_nobody_vouches_for_who_calls_a_line_without_registrar(wire: Wire, bob: Party, raw: RawPeer) -> None:
+    raw.request(bob, "INVITE", headers=["P-Asserted-Identity: <sip:1@pbx.example>"], content=OFFER)
+    wire.run(0.1)
+    (received,) = (event for event in bob.events if isinstance(event, CallReceived))
+    assert received.caller == Caller(address=NameAddr(uri="sip:raw@192.0.2.66"))
 
 
 # --- diversion ---

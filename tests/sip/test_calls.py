@@ -3,6 +3,7 @@
 import pytest
 
 from sip_bridge.errors import InvalidStateError, LocalProtocolError
+from sip_bridge.sip.caller import Caller
 from sip_bridge.sip.events import (
     AnswerReceived,
     CallAnswered,
@@ -42,14 +43,21 @@ def test_a_call_is_answered_and_hung_up_by_the_caller(wire: Wire, alice: Party, 
     ]
     remote = wire.sent[0].message.from_
     assert list(bob.events) == [
-        CallReceived(call=call, line="door", remote=remote, flow=bob.flow_to(alice.address), offer=OFFER),
+        CallReceived(
+            call=call,
+            line="door",
+            remote=remote,
+            caller=Caller(address=NameAddr(uri=remote.uri, display_name="alice")),
+            flow=bob.flow_to(alice.address),
+            offer=OFFER,
+        ),
         CallSignaled(call=call, origin="remote", method="INVITE"),
         CallSignaled(call=call, origin="local", method="INVITE", status=SIPStatus.RINGING, phrase="Ringing"),
         CallSignaled(call=call, origin="local", method="INVITE", status=SIPStatus.OK, phrase="OK"),
         CallSignaled(call=call, origin="remote", method="ACK"),
         CallConfirmed(call=call, answer=b""),
         CallSignaled(call=call, origin="remote", method="BYE"),
-        CallEnded(call=call, cause=EndCause.HANGUP_REMOTE),
+        CallEnded(call=call, cause=EndCause.HANGUP_REMOTE, q850=16),
     ]
     assert_nothing_left(wire, alice, bob)
 
@@ -58,7 +66,7 @@ def test_the_callee_hangs_up(wire: Wire, alice: Party, bob: Party) -> None:
     call = established(wire, alice, bob)
     bob.do(bob.endpoint.hangup, call)
     wire.run(1)
-    assert alice.events[-1] == CallEnded(call=call, cause=EndCause.HANGUP_REMOTE)
+    assert alice.events[-1] == CallEnded(call=call, cause=EndCause.HANGUP_REMOTE, q850=16)
     assert bob.events[-1] == CallEnded(call=call, cause=EndCause.HANGUP_LOCAL)
     assert_nothing_left(wire, alice, bob)
 
@@ -197,7 +205,7 @@ def test_a_lost_bye_is_sent_again(wire: Wire, alice: Party, bob: Party) -> None:
     alice.do(alice.endpoint.hangup, call)
     wire.run(5)
     assert wire.words.count("BYE") == 3
-    assert bob.told(CallEnded) == [CallEnded(call=call, cause=EndCause.HANGUP_REMOTE)]
+    assert bob.told(CallEnded) == [CallEnded(call=call, cause=EndCause.HANGUP_REMOTE, q850=16)]
 
 
 def test_a_lost_200_to_bye_is_repeated_and_the_end_told_once(wire: Wire, alice: Party, bob: Party) -> None:
@@ -207,7 +215,7 @@ def test_a_lost_200_to_bye_is_repeated_and_the_end_told_once(wire: Wire, alice: 
     alice.do(alice.endpoint.hangup, call)
     wire.run(5)
     assert wire.words[before:] == ["BYE", "200", "BYE", "200", "BYE", "200"]
-    assert bob.told(CallEnded) == [CallEnded(call=call, cause=EndCause.HANGUP_REMOTE)]
+    assert bob.told(CallEnded) == [CallEnded(call=call, cause=EndCause.HANGUP_REMOTE, q850=16)]
 
 
 def test_a_bye_that_nobody_answers_is_given_up(wire: Wire, alice: Party, bob: Party) -> None:
@@ -240,7 +248,7 @@ def test_several_calls_at_once_stay_apart(wire: Wire, alice: Party, bob: Party) 
     bob.do(bob.endpoint.hangup, calls[1])
     wire.run(0.1)
     assert [event.call for event in alice.events if isinstance(event, CallAnswered)] == calls[1::2]
-    assert alice.told(CallEnded) == [CallEnded(call=calls[1], cause=EndCause.HANGUP_REMOTE)]
+    assert alice.told(CallEnded) == [CallEnded(call=calls[1], cause=EndCause.HANGUP_REMOTE, q850=16)]
     assert (alice.endpoint.calls, bob.endpoint.calls) == (4, 4)
 
 
@@ -255,7 +263,7 @@ def test_a_call_to_oneself_has_two_ends_with_two_names(wire: Wire, alice: Party)
     wire.run(0.1)
     assert alice.told(CallEnded) == [
         CallEnded(call=received.call, cause=EndCause.HANGUP_LOCAL),
-        CallEnded(call=call, cause=EndCause.HANGUP_REMOTE),
+        CallEnded(call=call, cause=EndCause.HANGUP_REMOTE, q850=16),
     ]
     assert_nothing_left(wire, alice)
 

@@ -318,3 +318,18 @@ def test_a_prack_in_a_call_of_ours_gets_481(wire: Wire, alice: Party, raw: RawPe
     raw.request(alice, "PRACK", to_tag=tag, call_id=raw_call, seq=1, headers=["RAck: 1 1 INVITE"])
     wire.run(0.1)
     assert raw.words == ["481"]
+
+
+def test_every_bye_of_ours_says_why(wire: Wire, alice: Party, raw: RawPeer, raw_call: str) -> None:
+    alice.do(alice.endpoint.hangup, raw_call)
+    wire.run(0.1)
+    assert raw.last("BYE").get("reason") == 'Q.850;cause=16;text="Normal call clearing"'
+
+
+def test_a_bye_to_a_peer_that_knows_the_call_no_more_says_so(
+    wire: Wire, alice: Party, raw: RawPeer, raw_call: str
+) -> None:
+    hold(wire, alice, raw_call)
+    raw.respond(raw.last("INVITE"), 481)
+    wire.run(0.1)
+    assert raw.last("BYE").get("reason") == 'SIP;cause=481;text="Call/Transaction Does Not Exist"'

@@ -114,7 +114,7 @@ def test_an_attended_transfer_connects_the_other_two(
     carol.do(carol.endpoint.answer, third, ANSWER)
     wire.run(0.1)
     assert len(bob.told(CallAnswered)) == 1
-    assert alice.told(CallEnded) == [CallEnded(call=other, cause=EndCause.HANGUP_REMOTE)]
+    assert alice.told(CallEnded) == [CallEnded(call=other, cause=EndCause.HANGUP_REMOTE, q850=16)]
     bob.do(bob.endpoint.report_transfer, call, SIPStatus.OK)
     wire.run(0.1)
     assert alice.told(TransferEnded) == [TransferEnded(call=call, status=SIPStatus.OK, phrase="OK")]
