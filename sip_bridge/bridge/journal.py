@@ -5,7 +5,13 @@ import logging
 from sip_bridge.bridge import translate
 from sip_bridge.phone.events import CallFinished, PhoneEvent
 from sip_bridge.phone.phone import VoIPPhone
-from sip_bridge.sip.events import CallSignaled, RegistrationChanged, RegistrationState
+from sip_bridge.sip.events import (
+    CallSignaled,
+    RegistrationChanged,
+    RegistrationState,
+    SubscriptionChanged,
+    SubscriptionState,
+)
 
 _LOG = logging.getLogger("sip_bridge.calls")
 
@@ -30,6 +36,9 @@ class Journal:
                 _LOG.info("%s: call ended%s: %s%s (%s)", phone.account.id, talked, reason, answer, call.call_id)
             case RegistrationChanged():
                 self._registration(phone, event)
+            case SubscriptionChanged(state=SubscriptionState.FAILED | SubscriptionState.REFUSED):
+                why = event.status if event.status is not None else event.reason or "no answer"
+                _LOG.warning("%s: no %s from the PBX: %s; trying on", phone.account.id, event.package, why)
             case _:
                 pass
 

@@ -108,8 +108,13 @@ class Publisher:
                 self._registration_changed(phone, event)
             case CallChanged():
                 self.show_calls(phone)
-            case MessageReceived() | MessagesWaiting() | SubscriptionChanged() | DialogStateReceived():
-                pass  # the contract has no word for them yet
+            case MessageReceived():
+                self._message_received(phone, event)
+            case MessagesWaiting(waiting=waiting, new=new, old=old):
+                payload = contract.WaitingMessages(waiting=waiting, new=new, old=old)
+                self.show(self._topics.of_account(phone.account.id, "messages"), payload)
+            case SubscriptionChanged() | DialogStateReceived():
+                pass  # the contract has no word for them
 
     def _signaled(self, phone: VoIPPhone, event: CallSignaled) -> None:
         call = phone.calls[event.call]
@@ -163,6 +168,15 @@ class Publisher:
             phone,
             contract.PlaybackDoneEvent(**fields, source=event.source, completed=event.completed, error=event.error),
         )
+
+    def _message_received(self, phone: VoIPPhone, event: MessageReceived) -> None:
+        fields = self._of_line(phone, "MESSAGE") | {
+            "origin": contract.Origin.REMOTE,
+            "method": "MESSAGE",
+            "remote": translate.party(event.remote),
+        }
+        text = translate.printable(event.text)
+        self._emit(phone, contract.MessageEvent(**fields, text=text, content_type=event.content_type))
 
     def _registration_changed(self, phone: VoIPPhone, event: RegistrationChanged) -> None:
         topic = self._topics.of_account(phone.account.id, "registration")

@@ -21,6 +21,7 @@ from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.contract import AccountRequest, ErrorCode, Response
 from sip_bridge.phone.call import Announcement, CallState, VoIPCall
 from sip_bridge.phone.phone import VoIPPhone
+from sip_bridge.sip.events import MessageSent
 from sip_bridge.sip.status import SIPStatus
 
 REPEAT_WINDOW: Final = 60.0  # seconds in which a repeated transaction is answered again, not done again
@@ -133,6 +134,8 @@ class Requests:
         match request:
             case contract.Dial():
                 return await self._dial(phone, request)
+            case contract.SendMessage():
+                return await self._send_message(phone, request)
             case contract.Register():
                 phone.register()
                 return {}
@@ -142,11 +145,17 @@ class Requests:
             case _:
                 return await self._do_in_call(choose_call(phone, request), request)
 
+    async def _send_message(self, phone: VoIPPhone, request: contract.SendMessage) -> dict[str, Any]:
+        _check_target(phone, request.to)
+        outcome = await phone.send_message(request.to, request.text)
+        if isinstance(outcome, MessageSent):
+            return {"status": int(outcome.status)}
+        if outcome.status is None:
+            raise RequestError(ErrorCode.SIP_ERROR, "nobody answered")
+        raise RequestError(ErrorCode.SIP_ERROR, translate.printable(f"{int(outcome.status)} {outcome.phrase}"))
+
     async def _dial(self, phone: VoIPPhone, request: contract.Dial) -> dict[str, Any]:
-        if not phone.may_dial(request.to):
-            raise NotAllowedError(f"allow_dial of account {phone.account.id!r} does not let {request.to!r} be dialled")
-        if not phone.is_registered:
-            raise RequestError(ErrorCode.NOT_REGISTERED, f"account {phone.account.id!r} is not registered")
+        _check_target(phone, request.to)
         if not 1 <= request.timeout <= _MAX_RINGING:
             raise RequestError(ErrorCode.INVALID_PAYLOAD, f"timeout: expected 1 to {_MAX_RINGING:.0f} seconds")
         announcement = None
@@ -223,6 +232,14 @@ def choose_call(phone: VoIPPhone, request: CallRequest) -> VoIPCall:
     if request.if_state is not None and request.if_state is not state:
         raise RequestError(ErrorCode.WRONG_STATE, f"the call is {state}, not {request.if_state}")
     return call
+
+
+def _check_target(phone: VoIPPhone, target: str) -> None:
+    """Whether an account may call or write to a target now."""
+    if not phone.may_dial(target):
+        raise NotAllowedError(f"allow_dial of account {phone.account.id!r} does not let {target!r} be dialled")
+    if not phone.is_registered:
+        raise RequestError(ErrorCode.NOT_REGISTERED, f"account {phone.account.id!r} is not registered")
 
 
 def _fits(call: VoIPCall, request: CallRequest) -> bool:

@@ -6,6 +6,7 @@ from sip_bridge.phone.call import CallState, VoIPCall
 from sip_bridge.phone.events import CallFinished
 from sip_bridge.phone.settings import Account, DirectAccount, RegisteredAccount
 from sip_bridge.sip.events import EndCause, RegistrationChanged, RegistrationState
+from sip_bridge.sip.fields import NameAddr
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.uri import user_of
 
@@ -46,11 +47,16 @@ def call_state(state: CallState) -> contract.CallState:
 
 
 def remote(call: VoIPCall) -> contract.Remote:
-    """The other party."""
-    name = call.remote.display_name
-    user = user_of(call.remote.uri)
+    """The other party of a call."""
+    return party(call.remote)
+
+
+def party(address: NameAddr) -> contract.Remote:
+    """An address as the contract shows it."""
+    name = address.display_name
+    user = user_of(address.uri)
     return contract.Remote(
-        uri=printable(call.remote.uri),
+        uri=printable(address.uri),
         user=printable(user) if user is not None else None,
         name=printable(name) if name else None,
     )

@@ -310,6 +310,15 @@ class CallSnapshot:
     calls: tuple[CallInfo, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingMessages:
+    """``B/account/<id>/messages``: whether voicemail waits (RFC 3842), and how many messages are new and old."""
+
+    waiting: bool
+    new: int = 0
+    old: int = 0
+
+
 # --- events --------------------------------------------------------------------------------------------------------
 
 
@@ -380,11 +389,20 @@ class RegistrationChangedEvent(Event):
     registration: RegistrationState
 
 
-AnyEvent = Event | CallEndedEvent | DTMFEvent | PlaybackDoneEvent | RegistrationChangedEvent
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageEvent(Event):
+    """``MESSAGE``: somebody sent the line a text."""
+
+    text: str
+    content_type: str = "text/plain"
+
+
+AnyEvent = MessageEvent | Event | CallEndedEvent | DTMFEvent | PlaybackDoneEvent | RegistrationChangedEvent
 _EVENT_CLASSES: Final[Mapping[str, type[Event]]] = {
     "CALL_ENDED": CallEndedEvent,
     "DTMF": DTMFEvent,
     "DTMF_SEQUENCE": DTMFEvent,
+    "MESSAGE": MessageEvent,
     "PLAYBACK_DONE": PlaybackDoneEvent,
     "REGISTRATION_CHANGED": RegistrationChangedEvent,
 }
@@ -470,6 +488,14 @@ class Unmute(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SendMessage(Request):
+    """Send a text to a number or SIP URI; answered when the other side has taken it or refused it."""
+
+    to: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Register(Request):
     """Register now."""
 
@@ -485,7 +511,18 @@ class HealthCheck(Request):
 
 
 AccountRequest = (
-    Dial | Answer | Reject | Hangup | SendDTMF | Play | StopPlayback | Mute | Unmute | Register | Unregister
+    Dial
+    | Answer
+    | Reject
+    | Hangup
+    | SendDTMF
+    | Play
+    | StopPlayback
+    | Mute
+    | Unmute
+    | SendMessage
+    | Register
+    | Unregister
 )
 BridgeRequest = HealthCheck
 
@@ -500,6 +537,7 @@ ACCOUNT_VERBS: Final[Mapping[str, tuple[type[AccountRequest], str | None]]] = {
     "stop_playback": (StopPlayback, None),
     "mute": (Mute, None),
     "unmute": (Unmute, None),
+    "send_message": (SendMessage, None),
     "register": (Register, None),
     "unregister": (Unregister, None),
 }

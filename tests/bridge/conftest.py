@@ -86,6 +86,7 @@ PAYLOADS: dict[str, type] = {
     "last_call": contract.CallEndedEvent,
     "call": contract.CallSnapshot,
     "registration": contract.Registration,
+    "messages": contract.WaitingMessages,
     "response": contract.Response,
     "state": contract.BridgeState,
     "info": contract.BridgeInfo,

@@ -55,6 +55,7 @@ _EVENTS: Final[list[st.SearchStrategy[Event]]] = [
     _made(contract.DTMFEvent, event=st.sampled_from(["DTMF", "DTMF_SEQUENCE"])),
     _made(contract.PlaybackDoneEvent, event=st.just("PLAYBACK_DONE")),
     _made(contract.RegistrationChangedEvent, event=st.just("REGISTRATION_CHANGED")),
+    _made(contract.MessageEvent, event=st.just("MESSAGE")),
 ]
 _PAYLOADS: Final = st.one_of(
     _made(contract.Discovery),
@@ -63,6 +64,7 @@ _PAYLOADS: Final = st.one_of(
     _made(contract.Accounts),
     _made(contract.Registration),
     _made(contract.CallSnapshot),
+    _made(contract.WaitingMessages),
     _made(Response, data=_OPEN),
     _made(contract.LogRecord),
     _made(contract.Health),
