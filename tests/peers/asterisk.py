@@ -6,6 +6,8 @@
 | 200 | is busy | | 204 | answers and records (`recordings`) |
 | 201 | rings and never answers | | 620 | calls whoever registered as 620 |
 | 202 | answers, hangs up after a second | | 101 | calls whoever registered as 101 |
+
+Who subscribes to 100 watches the calls of 101; a text to any number comes back to 620 as "Re: ...".
 """
 
 import asyncio
@@ -30,15 +32,18 @@ _FOLDERS = {
 }
 
 _MODULES = """
-app_dial app_echo app_playback app_record bridge_native_rtp bridge_simple bridge_softmix chan_pjsip codec_alaw codec_gsm
-codec_ulaw format_gsm format_pcm format_wav func_callerid pbx_config res_clioriginate res_pjproject res_pjsip
-res_pjsip_authenticator_digest res_pjsip_caller_id res_pjsip_dtmf_info res_pjsip_endpoint_identifier_user
-res_pjsip_logger res_pjsip_nat res_pjsip_pubsub res_pjsip_refer res_pjsip_registrar res_pjsip_rfc3326 res_pjsip_sdp_rtp
-res_pjsip_session res_rtp_asterisk res_sorcery_astdb res_sorcery_config res_sorcery_memory res_timing_timerfd
+app_dial app_echo app_playback app_record app_voicemail bridge_native_rtp bridge_simple bridge_softmix chan_pjsip
+codec_alaw codec_gsm codec_ulaw format_gsm format_pcm format_wav func_callerid pbx_config res_clioriginate
+res_pjproject res_pjsip res_pjsip_authenticator_digest res_pjsip_caller_id res_pjsip_dialog_info_body_generator
+res_pjsip_dtmf_info res_pjsip_endpoint_identifier_user res_pjsip_exten_state res_pjsip_logger res_pjsip_messaging
+res_pjsip_mwi res_pjsip_mwi_body_generator res_pjsip_nat res_pjsip_outbound_publish res_pjsip_pubsub res_pjsip_refer
+res_pjsip_registrar res_pjsip_rfc3326 res_pjsip_sdp_rtp res_pjsip_session res_rtp_asterisk res_sorcery_astdb
+res_sorcery_config res_sorcery_memory res_timing_timerfd
 """
 
 _DIALPLAN = """
 [phones]
+exten => 100,hint,PJSIP/101
 exten => 600,1,Answer()
  same => n,Echo()
 exten => 200,1,Hangup(17)
@@ -54,6 +59,9 @@ exten => 204,1,Answer()
  same => n,Record({recordings}/%d.wav,,60,qk)
 exten => _[16][02][01],1,Set(CALLERID(all)=Kitchen <101>)
  same => n,Dial(PJSIP/${{EXTEN}},60)
+[texts]
+exten => _X.,1,Set(MESSAGE(body)=Re: ${{MESSAGE(body)}})
+ same => n,MessageSend(pjsip:620,sip:${{EXTEN}}@{address})
 """
 
 _USER = """
@@ -67,6 +75,7 @@ aors={user}
 direct_media=no
 rtp_symmetric=yes
 dtmf_mode=rfc4733
+message_context=texts
 
 [{user}]
 type=auth
@@ -80,6 +89,17 @@ max_contacts=1
 remove_existing=yes
 minimum_expiration=5
 maximum_expiration=10
+mailboxes={user}@default
+"""
+
+_VOICEMAIL = """
+[general]
+format=wav
+pollmailboxes=yes
+pollfreq=1
+[default]
+620 => 1,Door
+101 => 1,Kitchen
 """
 
 
@@ -138,6 +158,13 @@ class Asterisk:
         """Calls a registered user, who sees Kitchen <101>, and connects the answered call to the number `then`."""
         await self.cli(f"channel originate Local/{user}@phones extension {then}@phones")
 
+    def leave_message(self, user: str) -> None:
+        """Puts a new message into a user's mailbox; it is seen within a second."""
+        inbox = self._folder / _FOLDERS["astspooldir"] / "voicemail" / "default" / user / "INBOX"
+        inbox.mkdir(parents=True)
+        (inbox / "msg0000.wav").write_bytes(b"")
+        (inbox / "msg0000.txt").write_text("[message]\nduration=1\n")
+
     async def contacts(self, user: str) -> list[str]:
         """The URIs under which a user is registered now."""
         return re.findall(rf"Contact: +{user}/(\S+)", await self.cli("pjsip show contacts"))
@@ -166,8 +193,9 @@ class Asterisk:
             ),
             "modules.conf": "[modules]\nautoload = no\n" + "".join(f"load = {name}.so\n" for name in _MODULES.split()),
             "logger.conf": "[logfiles]\nconsole => notice,warning,error,verbose\n",
+            "voicemail.conf": _VOICEMAIL,
             "rtp.conf": f"[general]\nrtpstart={rtp}\nrtpend={min(rtp + _RTP_PORTS, 65535)}\n",
-            "extensions.conf": _DIALPLAN.format(recordings=self.recordings),
+            "extensions.conf": _DIALPLAN.format(recordings=self.recordings, address=self.address),
             "pjsip.conf": "[global]\ntype=global\ndebug=yes\n"
             + "".join(
                 f"[{protocol}]\ntype=transport\nprotocol={protocol}\nbind={self.address}\n"
