@@ -1,5 +1,6 @@
 """The configuration: what a person may write, and the one line that each mistake gets."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from sip_bridge.phone.settings import (
     SIPSettings,
     TLSSettings,
 )
+from sip_bridge.sip.limits import Limits
 
 EXAMPLE: Final = Path(__file__).parent.parent / "config.example.yaml"
 DOOR: Final = "accounts:\n  - {id: door, kind: direct}\n"
@@ -103,6 +105,7 @@ sip:
   tls: {verify: false}
   advertised_host: pbx.example
   rtp_ports: {low: 4000, high: 4003}
+  limits: {message: 4096, head: 2048, line: 1024, headers: 32, uri: 256, vias: 10, parts: 2, depth: 1}
 accounts:
   - id: front-door
     kind: direct
@@ -148,6 +151,7 @@ state_dir: lasting/state
             tls=TLSSettings(verify=False),
             advertised_host="pbx.example",
             rtp_ports=PortRange(low=4000, high=4003),
+            limits=Limits(message=4096, head=2048, line=1024, headers=32, uri=256, vias=10, parts=2, depth=1),
         ),
         accounts=(
             DirectAccount(
@@ -323,6 +327,14 @@ def test_an_embedded_broker_may_listen_for_others_with_a_password(loaded: Load) 
         (f"{DOOR}sip: {{port: 65536}}", "3: sip.port: expected a number from 0 to 65535; got '65536'"),
         (f"{DOOR}sip: {{port: yes}}", "3: sip.port: expected a number from 0 to 65535; got 'yes'"),
         (f"{DOOR}sip: {{port: 5060.0}}", "3: sip.port: expected a number from 0 to 65535; got '5060.0'"),
+        (
+            f"{DOOR}sip:\n  limits:\n    head: 16\n",
+            "5: sip.limits.head: expected a number from 2048 to 65536; got '16'",
+        ),
+        (
+            f"{DOOR}sip: {{limits: {{heads: 2048}}}}",
+            "3: sip.limits: unknown key 'heads', did you mean 'head'?",
+        ),
         (f"{DOOR}sip: {{port: [5060]}}", "3: sip.port: expected a number from 0 to 65535; got a list"),
         (
             f"{DOOR}sip: {{bind: eth0}}",
@@ -358,7 +370,7 @@ def test_an_embedded_broker_may_listen_for_others_with_a_password(loaded: Load) 
         (f"{DOOR}acounts: []", "3: unknown key 'acounts', did you mean 'accounts'?"),
         (
             f"{DOOR}sip: {{zzz: 1}}",
-            "3: sip: unknown key 'zzz'; known are advertised_host, bind, port, rtp_ports, tls, tls_port",
+            "3: sip: unknown key 'zzz'; known are advertised_host, bind, limits, port, rtp_ports, tls, tls_port",
         ),
         (
             "accounts:\n  - id: p\n    kind: registered\n    server: h\n    user: u\n    pasword: hunter2",
@@ -574,6 +586,7 @@ def test_what_mqtt_shows_is_json(loaded: Load) -> None:
             },
             "advertised_host": None,
             "rtp_ports": {"low": 10000, "high": 10999},
+            "limits": dataclasses.asdict(Limits()),
         },
         "accounts": [
             {
@@ -668,7 +681,7 @@ _KEYS: Final = st.sampled_from(sorted({str(key) for key in {**config._DIRECT, **
 @given(
     bridge=_JUNK,
     mqtt=st.dictionaries(st.sampled_from(["broker", "host", "port", "username", "password", "base_topic"]), _JUNK),
-    sip=st.dictionaries(st.sampled_from(["bind", "port", "rtp_ports", "advertised_host"]), _JUNK),
+    sip=st.dictionaries(st.sampled_from(["bind", "port", "rtp_ports", "advertised_host", "limits"]), _JUNK),
     accounts=_JUNK | st.lists(st.dictionaries(_KEYS, _JUNK | st.sampled_from(["direct", "registered"])), max_size=3),
 )
 def test_junk_in_the_right_places_gets_lines_and_nothing_else(

@@ -16,6 +16,7 @@ import voluptuous as vol
 
 from sip_bridge.config import validators as valid
 from sip_bridge.config import yaml_file
+from sip_bridge.config.limits import LIMITS
 from sip_bridge.config.yaml_file import Document, KeyPath, Problem, Value, shown
 from sip_bridge.errors import ConfigError
 from sip_bridge.mqtt import contract
@@ -259,6 +260,7 @@ _SIP: Final = valid.section(
         vol.Optional("tls"): _TLS,
         vol.Optional("advertised_host"): _HOST_NAME,
         vol.Optional("rtp_ports"): _port_range,
+        vol.Optional("limits"): LIMITS,
     },
 )
 

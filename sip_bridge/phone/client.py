@@ -34,7 +34,7 @@ class SIPClient:
 
     def __init__(self, settings: SIPSettings, *, entropy: Callable[[int], bytes] = os.urandom) -> None:
         self.settings = settings
-        self.endpoint = Endpoint(entropy=entropy)
+        self.endpoint = Endpoint(entropy=entropy, limits=settings.limits)
         self.transports = Transports(settings, self)
         self._resolver = Resolver(reaches=self.transports.reaches)
         self._tasks = asyncio.TaskGroup()

@@ -5,6 +5,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final
 
+from sip_bridge.sip.limits import LIMITS, Limits
+
 Network = IPv4Network | IPv6Network
 
 # Who may ring a direct line unless it says otherwise: this machine, and private, link-local and unique-local networks.
@@ -124,6 +126,7 @@ class SIPSettings:
     tls: TLSSettings = TLSSettings()
     advertised_host: str | None = None
     rtp_ports: PortRange = PortRange()
+    limits: Limits = LIMITS
 
     @property
     def hosts(self) -> tuple[str, ...]:

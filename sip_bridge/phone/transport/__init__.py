@@ -27,7 +27,7 @@ class Transports:
         self._routes = Routes(settings.advertised_host)
         self._tls = TLSContexts(settings.tls)
         self._datagrams = Datagrams(self._routes, receive=user.receive)
-        self._connections = Connections(user, self._routes, self._tls)
+        self._connections = Connections(user, self._routes, self._tls, settings.limits)
         self._sockets = Sockets()
         self._listeners: list[Listener] = []
         self._is_open = False

@@ -5,6 +5,7 @@ import logging
 from typing import Final, Protocol
 
 from sip_bridge.sip.flow import Flow
+from sip_bridge.sip.limits import LIMITS, Limits
 from sip_bridge.sip.stream import (
     PING,
     PONG,
@@ -51,9 +52,11 @@ def is_response(data: bytes) -> bool:
 class Connection(asyncio.Protocol):
     """Messages go out as they are, and come in one by one. ``flow`` is what they come on."""
 
-    def __init__(self, flow: Flow, *, is_inbound: bool, owner: ConnectionOwner, now: float) -> None:
+    def __init__(
+        self, flow: Flow, *, is_inbound: bool, owner: ConnectionOwner, now: float, limits: Limits = LIMITS
+    ) -> None:
         self._owner = owner
-        self._framer = StreamFramer()
+        self._framer = StreamFramer(limits=limits)
         self._transport: asyncio.Transport | None = None
         self._queue: list[bytes] = []
         self._unanswered: list[Sending] = []

@@ -23,6 +23,7 @@ from sip_bridge.phone.transport.routes import Routes
 from sip_bridge.phone.transport.sockets import Sockets, prepare_stream
 from sip_bridge.phone.transport.tls import TLSContexts
 from sip_bridge.sip.flow import Flow
+from sip_bridge.sip.limits import Limits
 from sip_bridge.sip.responses import reopened_flow
 
 _LOG = logging.getLogger(__name__)
@@ -63,7 +64,8 @@ class TransportUser(Protocol):
 class Connections:
     """All connections, by number and by peer. One to a peer serves every line, whoever opened it."""
 
-    def __init__(self, user: TransportUser, routes: Routes, tls: TLSContexts) -> None:
+    def __init__(self, user: TransportUser, routes: Routes, tls: TLSContexts, limits: Limits) -> None:
+        self._limits = limits
         self._user = user
         self._routes = routes
         self._tls = tls
@@ -287,7 +289,7 @@ class Connections:
     def _add(self, flow: Flow, *, is_inbound: bool) -> Connection:
         flow = replace(flow, connection=next(self._numbers))
         now = asyncio.get_running_loop().time()
-        connection = Connection(flow, is_inbound=is_inbound, owner=self, now=now)
+        connection = Connection(flow, is_inbound=is_inbound, owner=self, now=now, limits=self._limits)
         self._by_number[flow.connection] = connection
         self._by_peer.setdefault(connection.peer, []).append(connection)
         return connection
