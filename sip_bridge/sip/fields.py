@@ -6,7 +6,7 @@ Scanners on ``str.find`` and ``partition``: they run in linear time and can't ba
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from sip_bridge.errors import LocalProtocolError, RemoteProtocolError
 from sip_bridge.sip.uri import SIPURI, Params, format_host_port, parse_host_port
@@ -17,22 +17,20 @@ _SPACE = re.compile(r"[\x00-\x20\x7f]")
 _NOT_IN_URI = re.compile(r'[\x00-\x20<>"\x7f]')
 # What nearly everybody writes is read by these in one step, anything else by the scanners below; both read the same.
 # The quantifiers are possessive: no backtracking.
-_T: Final = r"[A-Za-z0-9\-.!%*_+`'~]++"
-_USUAL_ADDRESS: Final = re.compile(
-    rf"""(?: "([^"\\]*+)"[ \t]*+ | ([A-Za-z0-9\-.!%*_+`'~ \t]*+) )  # display name
-         <([A-Za-z][A-Za-z0-9+.\-]*+:[^\x00-\x20<>"\x7f]++)>
-         (?:;tag=({_T}))?+""",
-    re.VERBOSE,
-)
-_USUAL_VIA: Final = re.compile(
-    rf"""SIP/2\.0/([A-Z]++)[ ]
-         ([A-Za-z0-9](?:[A-Za-z0-9.\-]*[A-Za-z0-9])?)  # host
-         (?::([0-9]{{1,4}}+))?+
-         (  (?:;(?!(?i:branch)){_T}(?:={_T})?+)*+
-            (?:;branch=({_T}))?+
-            (?:;(?!(?i:branch)){_T}(?:={_T})?+)*+  )""",
-    re.VERBOSE,
-)
+BARE: Final = r"[A-Za-z0-9\-.!%*_+`'~]++"  # a token (RFC 3261 §25.1)
+USUAL_ADDRESS: Final = rf"""
+    (?: "([^"\\\n]*+)"[ \t]*+ | ([A-Za-z0-9\-.!%*_+`'~ \t]*+) )  # display name
+    <([A-Za-z][A-Za-z0-9+.\-]*+:[^\x00-\x20<>"\x7f]++)>
+    (?:;tag=({BARE}))?+
+"""
+USUAL_VIA: Final = rf"""
+    SIP/2\.0/([A-Z]++)[ ]([A-Za-z0-9](?:[A-Za-z0-9.\-]*[A-Za-z0-9])?)(?::([0-9]{{1,4}}+))?+
+    ( (?:;(?!(?i:branch)){BARE}(?:={BARE})?+)*+
+      (?:;branch=({BARE}))?+
+      (?:;(?!(?i:branch)){BARE}(?:={BARE})?+)*+ )
+"""
+_USUAL_ADDRESS: Final = re.compile(USUAL_ADDRESS, re.VERBOSE)
+_USUAL_VIA: Final = re.compile(USUAL_VIA, re.VERBOSE)
 _SPECIAL: Final = {",": re.compile('[,"<]'), ";": re.compile('[;"<]')}
 COOKIE: Final = "z9hG4bK"  # begins every branch since RFC 3261 (§8.1.1.7)
 MAX_CSEQ: Final = 2**31 - 1  # RFC 3261 §8.1.1.5
@@ -293,7 +291,7 @@ class Via:
     @property
     def sent_by(self) -> tuple[str, int]:
         """Host and port, with the transport's default port."""
-        return self.host, self.port or _default_port(self.transport)
+        return self.host, self.port or default_port(self.transport)
 
     @property
     def received(self) -> str | None:
@@ -317,7 +315,8 @@ class Via:
         return replace(self, params=(*kept, ("received", host), *added))
 
 
-def _default_port(transport: str) -> int:
+def default_port(transport: str) -> int:
+    """Where SIP listens unless said otherwise (RFC 3261 §19.1.2)."""
     return 5061 if transport == "TLS" else 5060
 
 
@@ -340,61 +339,15 @@ class CSeq:
     @classmethod
     def parse(cls, text: str) -> "CSeq":
         """Number and method; RemoteProtocolError when the number is above 2**31 - 1."""
-        number, method = _read_cseq(text)
+        digits, method = (*text.split(maxsplit=1), "", "")[:2]
+        method = method.strip()
+        if not (digits.isdecimal() and digits.isascii() and len(digits) <= MAX_DIGITS) or not is_token(method):
+            raise RemoteProtocolError(f"not a CSeq: {text[:80]!r}")
+        number = int(digits)
+        if number > MAX_CSEQ:
+            raise RemoteProtocolError(f"CSeq above 2**31 - 1: {digits}")
         return cls(number=number, method=method)
 
     def format(self) -> str:
         """The inverse of `parse`."""
         return f"{self.number} {self.method}"
-
-
-def _read_cseq(text: str) -> tuple[int, str]:
-    digits, _, method = text.partition(" ")
-    if not digits.isdecimal():  # further white space
-        digits, method = (*text.split(maxsplit=1), "", "")[:2]
-    method = method.strip()
-    if not (digits.isdecimal() and digits.isascii() and len(digits) <= MAX_DIGITS and is_token(method)):
-        raise RemoteProtocolError(f"not a CSeq: {text[:80]!r}")
-    number = int(digits)
-    if number > MAX_CSEQ:
-        raise RemoteProtocolError(f"CSeq above 2**31 - 1: {digits}")
-    return number, method
-
-
-class RoutingKeys(NamedTuple):
-    """What a message's transaction and dialog are found by; read without making the typed values."""
-
-    call_id: str
-    from_tag: str | None
-    to_tag: str | None
-    seq: int
-    method: str  # of CSeq
-    branch: str | None
-    sent_by: tuple[str, int]  # with the transport's default port
-
-    @classmethod
-    def read(cls, via: str, from_: str, to: str, call_id: str, cseq: str) -> "RoutingKeys":
-        """From header values as written; RemoteProtocolError when one of them is malformed."""
-        if not is_word(call_id):
-            raise RemoteProtocolError("white space in Call-ID")
-        return cls(call_id, _read_tag(from_), _read_tag(to), *_read_cseq(cseq), *_read_via(via))
-
-
-def _read_tag(address: str) -> str | None:
-    usual = _USUAL_ADDRESS.fullmatch(address)
-    if usual is not None:
-        return usual[4]
-    tag = NameAddr.parse(address).tag
-    if tag is not None and not is_word(tag):
-        raise RemoteProtocolError("white space in a tag")
-    return tag
-
-
-def _read_via(line: str) -> tuple[str | None, tuple[str, int]]:
-    """Branch and sent-by of the first Via in a line."""
-    usual = _USUAL_VIA.fullmatch(line)
-    if usual is None:
-        via = Via.parse(partition_outside(line, ",")[0])
-        return via.branch, via.sent_by
-    transport, host, port, _, branch = usual.groups()
-    return branch, (host.lower(), int(port or 0) or _default_port(transport))

@@ -10,7 +10,6 @@ from sip_bridge.sip.fields import (
     MAX_DIGITS,
     CSeq,
     NameAddr,
-    RoutingKeys,
     Via,
     is_token,
     is_uri_text,
@@ -21,6 +20,7 @@ from sip_bridge.sip.headers import SINGLETONS
 from sip_bridge.sip.limits import LIMITS, Limits
 from sip_bridge.sip.multipart import find_part, must_be_understood
 from sip_bridge.sip.parser import index_fields, salvage_lines, split_lines, split_message
+from sip_bridge.sip.routing_keys import RoutingKeys
 from sip_bridge.sip.status import SIPStatus
 
 VERSION: Final = "SIP/2.0"
@@ -54,6 +54,7 @@ class SIPMessage:
     uri: str
     raw: bytes
     content: bytes
+    _keys: RoutingKeys | None = None
 
     def __init__(self, data: bytes, *, limits: Limits = LIMITS) -> None:
         if len(data) > limits.message:
@@ -120,12 +121,13 @@ class SIPMessage:
 
     def get(self, name: str) -> str | None:
         """The first value of a header as written, or None; ``name`` is canonical in lower case (``call-id``)."""
-        return self._first.get(name)
+        value = self._first.get(name)
+        return None if value is None else value.strip()
 
     def get_all(self, name: str) -> list[str]:
         """Every line of a header as written."""
         first = self._first.get(name)
-        return [] if first is None else [first, *self._more.get(name, ())]
+        return [] if first is None else [line.strip() for line in (first, *self._more.get(name, ()))]
 
     def items(self, name: str) -> list[str]:
         """The elements of a comma-separated header, over all its lines."""
@@ -140,21 +142,23 @@ class SIPMessage:
         text = self.get(name)
         if text is None:
             return None
-        digits = text.split(";", 1)[0].split("(", 1)[0].strip()
+        digits = text if text.isdecimal() else text.split(";", 1)[0].split("(", 1)[0].strip()
         if not (digits.isdecimal() and digits.isascii() and len(digits) <= MAX_DIGITS):
             raise RemoteProtocolError(f"{name} is not a number: {text[:40]!r}")
         return int(digits)
 
     # --- typed values, parsed on first reading ---
 
-    @cached_property
+    @property
     def keys(self) -> RoutingKeys:
         """What finds the transaction and the dialog, read at once and cheaply."""
-        first = self._first
-        try:
-            return RoutingKeys.read(first["via"], first["from"], first["to"], first["call-id"], first["cseq"])
-        except KeyError as missing:
-            raise RemoteProtocolError(f"{missing.args[0]} is missing") from None
+        if self._keys is None:  # a cached_property costs four times as much before Python 3.12
+            first = self._first
+            try:
+                self._keys = RoutingKeys.read(first["via"], first["from"], first["to"], first["call-id"], first["cseq"])
+            except KeyError as missing:
+                raise RemoteProtocolError(f"{missing.args[0]} is missing") from None
+        return self._keys
 
     @cached_property
     def via(self) -> Via:
@@ -216,7 +220,7 @@ class SIPMessage:
     @property
     def is_request(self) -> bool:
         """Whether this is a request."""
-        return self.type is SIPMessageType.REQUEST
+        return self.method is not None
 
     def _required(self, name: str) -> str:
         value = self.get(name)
@@ -238,17 +242,22 @@ class SIPMessage:
             raise RemoteProtocolError(f"version {self.version[:20]!r}", status=505)
         if len(self.uri) > self._limits.uri:
             raise RemoteProtocolError(f"a Request-URI of more than {self._limits.uri} characters", status=414)
-        for name, further in self._more.items():
-            if name in SINGLETONS and {self._first[name]} != set(further):
+        for name in self._more.keys() & SINGLETONS:
+            if len(set(self.get_all(name))) > 1:
                 raise RemoteProtocolError(f"more than one {name}")
-        if sum(line.count(",") + 1 for line in self.get_all("via")) > self._limits.vias < len(self.items("via")):
-            raise RemoteProtocolError(f"more than {self._limits.vias} Via")
+        self._check_vias()
         self._cut_content(stream=stream)
         if self.keys.method != self.method and self.is_request:
             status = 400 if self.method in METHODS else 501  # RFC 4475 §3.1.2.18
             raise RemoteProtocolError("CSeq method is not the request's", status=status)
         if self.is_request and (not is_uri_text(self.uri) or self.heading.endswith(" ")):
             raise RemoteProtocolError("malformed Request-URI")
+
+    def _check_vias(self) -> None:
+        lines = self.get_all("via")
+        most = len(lines) + sum([line.count(",") for line in lines])  # a comma may stand in quotes
+        if most > self._limits.vias and len(self.items("via")) > self._limits.vias:
+            raise RemoteProtocolError(f"more than {self._limits.vias} Via")
 
     def _cut_content(self, *, stream: bool) -> None:
         length = self.number("content-length")

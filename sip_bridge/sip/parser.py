@@ -52,7 +52,10 @@ def _check_length(lines: list[str], limits: Limits) -> None:
 
 
 def index_fields(lines: list[str], limits: Limits) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """The first value of each header by its key, and the further ones of those that come more than once."""
+    """The first value of each header by its key, and the further ones of those that come more than once.
+
+    Values keep the white space around them: most are never read.
+    """
     first: dict[str, str] = {}
     more: dict[str, list[str]] = {}
     usual = KEYS.get
@@ -66,9 +69,9 @@ def index_fields(lines: list[str], limits: Limits) -> tuple[dict[str, str], dict
                 raise SIPParseError(f"not a header: {line[:80]!r}")
             key = key_of(name)
         if key in first:
-            more.setdefault(key, []).append(value.strip())
+            more.setdefault(key, []).append(value)
         else:
-            first[key] = value.strip()
+            first[key] = value
     return first, more
 
 

@@ -8,7 +8,6 @@ from sip_bridge.errors import LocalProtocolError, RemoteProtocolError
 from sip_bridge.sip.fields import (
     CSeq,
     NameAddr,
-    RoutingKeys,
     Via,
     check_value,
     find_outside_quotes,
@@ -19,6 +18,7 @@ from sip_bridge.sip.fields import (
     split_outside,
     unquoted,
 )
+from sip_bridge.sip.routing_keys import RoutingKeys
 
 TOKEN = "ABCXYZabcxyz0189-.!%*_+`'~"
 tokens = st.text(TOKEN, min_size=1, max_size=8)
