@@ -143,10 +143,14 @@ class VoIPPhone:
         self.client.flush()
         return call
 
-    async def send_message(self, target: str, text: str) -> MessageSent | MessageFailed:
+    async def send_message(
+        self, target: str, text: str, *, content_type: str = "text/plain"
+    ) -> MessageSent | MessageFailed:
         """Send a text to a number or SIP URI and wait, 32 s at the most for each address, for what becomes of it."""
-        endpoint = self.client.endpoint
-        outcome = await self._outcome(lambda: endpoint.send_message(self.account.id, target, text, self.client.now))
+        endpoint, line = self.client.endpoint, self.account.id
+        outcome = await self._outcome(
+            lambda: endpoint.send_message(line, target, text, self.client.now, content_type=content_type)
+        )
         assert isinstance(outcome, MessageSent | MessageFailed)  # noqa: S101  # the id is the message's
         return outcome
 

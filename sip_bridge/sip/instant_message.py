@@ -7,7 +7,7 @@ from sip_bridge.sip.client_request import ClientRequest, HeaderList
 from sip_bridge.sip.core import Core
 from sip_bridge.sip.dispatcher import is_identity_encoded
 from sip_bridge.sip.events import EndCause, MessageFailed, MessageReceived, MessageSent
-from sip_bridge.sip.fields import get_param, is_token, parse_params
+from sip_bridge.sip.fields import check_value, format_params, get_param, is_token, parse_params
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.multipart import find_part
@@ -36,11 +36,10 @@ class OutgoingMessage:
         content = text.encode("utf-8", "replace")
         if len(content) > MAX_SENT:
             raise LocalProtocolError(f"a message of more than {MAX_SENT} bytes")
-        if not all(map(is_token, content_type.split("/"))) or content_type.count("/") != 1:
-            raise LocalProtocolError(f"not a media type: {content_type[:40]!r}")
+        media_type = _with_charset(content_type)
 
         def headers(_flow: Flow) -> HeaderList:
-            return [("Content-Type", f"{content_type};charset=UTF-8")]  # and no Contact (RFC 3428 §4)
+            return [("Content-Type", media_type)]  # and no Contact (RFC 3428 §4)
 
         self._plan = plan_outside(
             "MESSAGE",
@@ -76,6 +75,20 @@ class OutgoingMessage:
         """See `RequestUser`."""
         del request, now
         self._core.emit(MessageFailed(line=self._line, message=self.id, cause=cause))
+
+
+def _with_charset(content_type: str) -> str:
+    """A media type as an application names it, with the character set that text is sent in."""
+    media_type, semicolon, rest = check_value(content_type, "content_type").partition(";")
+    words = media_type.strip().split("/")
+    try:
+        params = parse_params(semicolon + rest)
+    except RemoteProtocolError as error:
+        raise LocalProtocolError(f"not a media type: {content_type[:40]!r}") from error
+    if len(words) != 2 or not all(map(is_token, words)):
+        raise LocalProtocolError(f"not a media type: {content_type[:40]!r}")
+    others = tuple(pair for pair in params if pair[0].lower() != "charset")
+    return "/".join(words) + format_params((*others, ("charset", "UTF-8")) if words[0].lower() == "text" else params)
 
 
 class Messages:

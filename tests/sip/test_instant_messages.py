@@ -54,6 +54,22 @@ def test_a_message_has_no_contact_and_says_its_character_set(wire: Wire, alice: 
     assert (message.uri, message.get("to"), message.content) == ("sip:x@192.0.2.66", "<sip:x@192.0.2.66>", b"\xc3\xa9")
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("text/plain; charset=latin-1;format=flowed", "text/plain;format=flowed;charset=UTF-8"),
+        ("application/json", "application/json"),
+        ("application/x; v=1", "application/x;v=1"),
+    ],
+)
+def test_only_text_has_a_character_set_and_it_is_the_one_that_is_sent(
+    wire: Wire, alice: Party, raw: RawPeer, given: str, sent: str
+) -> None:
+    text_to(alice, "alice", "sip:x@192.0.2.66", "é", content_type=given)
+    wire.run(0.1)
+    assert raw.last("MESSAGE").get("content-type") == sent
+
+
 def test_a_text_survives_loss_and_arrives_once(wire: Wire, alice: Party, bob: Party) -> None:
     wire.drops = lambda sent: sent.word == "200" and sent.at < 1004
     text_to(alice, "alice", "sip:door@192.0.2.2", "hi")
@@ -134,6 +150,8 @@ def test_a_text_goes_through_the_outbound_proxy(wire: Wire) -> None:
         ("sip:x@192.0.2.66", "x", "text"),
         ("sip:x@192.0.2.66", "x", "text/plain/x"),
         ("sip:x@192.0.2.66", "x", "text/plain\r\nX: y"),
+        ("sip:x@192.0.2.66", "x", "text/plain;a=b\r\nX: y"),
+        ("sip:x@192.0.2.66", "x", "text/plain;=b"),
         ("200", "x", "text/plain"),
     ],
 )
@@ -141,7 +159,7 @@ def test_what_may_not_be_sent_is_refused_here(
     wire: Wire, alice: Party, target: str, text: str, content_type: str
 ) -> None:
     with pytest.raises(LocalProtocolError):
-        text_to(alice, "alice", target, text, content_type=content_type)
+        alice.endpoint.send_message("alice", target, text, wire.now, content_type=content_type)
     assert wire.words == []
 
 
