@@ -64,7 +64,9 @@ async def test_a_text_that_does_not_arrive_says_why(
 async def test_a_text_obeys_the_list_of_who_may_be_dialled() -> None:
     door = DirectAccount(id="door", name="Door", user="door", allow_dial=())
     async with running(config_of(door)) as bridge, watching(bridge.mqtt_host, bridge.mqtt_port, "#") as watcher:
-        response = await Mqtt(watcher=watcher).request("send_message", as_json(to="sip:a@127.0.0.1", text="hi"))
+        mqtt = Mqtt(watcher=watcher)
+        await mqtt.until(lambda topic, payload: topic.endswith("/state") and payload.state == "online")
+        response = await mqtt.request("send_message", as_json(to="sip:a@127.0.0.1", text="hi"))
     assert response.error is not None
     assert response.error.code == "not_allowed"
 
