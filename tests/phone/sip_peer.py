@@ -197,6 +197,7 @@ class Dialog:
         self.target = uri
         self.call_id = f"{id(self)}@{peer.transport}"
         self.to_tag = ""
+        self.answer = b""
         self.seq = 0
         self.contact = contact or f"sip:station@{format_host_port(*peer.local)};transport={peer.transport.lower()}"
 
@@ -222,20 +223,25 @@ class Dialog:
         )
         return f"SIP/2.0 {status}\r\n{copied}Content-Length: 0\r\n\r\n".encode()
 
-    async def call(self) -> list[str]:
-        """INVITE, wait for 200, ACK, BYE; returns the statuses in the order they came."""
-        self.peer.send(self.request("INVITE", sdp(self.peer.local[0])))
+    async def establish(self, offer: bytes = b"") -> list[str]:
+        """INVITE, wait for 200, ACK; returns the statuses in the order they came."""
+        self.peer.send(self.request("INVITE", offer or sdp(self.peer.local[0])))
         statuses: list[str] = []
         while not statuses or statuses[-1] < "200":
             response = await self.peer.receive()
             statuses.append(str(int(response.status)))
         assert response.contact is not None
+        self.answer = response.content
         self.to_tag = f";tag={response.to.tag}"
         self.target = response.contact.uri
         self.peer.send(self.request("ACK", seq=self.seq))
-        self.peer.send(self.request("BYE"))
-        statuses.append(str(int((await self.peer.receive()).status)))
         return statuses
+
+    async def call(self, offer: bytes = b"") -> list[str]:
+        """From INVITE to the answer to BYE."""
+        statuses = await self.establish(offer)
+        self.peer.send(self.request("BYE"))
+        return [*statuses, str(int((await self.peer.receive()).status))]
 
 
 def sdp(host: str) -> bytes:

@@ -223,3 +223,10 @@ def test_control_characters_in_the_user_part_get_400(wire: Wire, raw: RawPeer, b
     raw.request(bob, "INVITE", uri=uri, content=OFFER)
     wire.run(0.1)
     assert raw.words == ["400"]
+
+
+def test_the_endpoint_says_who_may_ask_for_something(wire: Wire) -> None:
+    alice = Party(wire, "192.0.2.1")
+    alice.add_direct_line("alice", allow="192.0.2.0/24")
+    known = [alice.endpoint.knows(alice.flow_to((host, 5060))) for host in ("192.0.2.9", "198.51.100.9")]
+    assert known == [True, False]

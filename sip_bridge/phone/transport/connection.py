@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 from sip_bridge.sip.flow import Flow
@@ -22,6 +25,7 @@ _LOG = logging.getLogger(__name__)
 MAX_QUEUED: Final = 64  # messages that wait until the connection is there
 MAX_UNANSWERED: Final = 64  # requests kept, to be sent once more should the connection turn out to be a dead one
 MAX_UNSENT: Final = 256 * 1024  # bytes: a peer that does not read is not waited for
+HIGH_WATER: Final = MAX_UNSENT // 4  # from here on the peer has to read on in time
 STUCK_TIME: Final = 10.0  # seconds for a peer to go on reading
 IDLE_TIME: Final = 180.0  # seconds without a byte after which an inbound connection ends, unless a call is up
 PONG_TIME: Final = 10.0  # seconds for a peer that has answered pings (RFC 5626 §4.4.1)
@@ -61,6 +65,7 @@ class Connection(asyncio.Protocol):
         self._queue: list[bytes] = []
         self._unanswered: list[Sending] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._opening: asyncio.Task[object] | None = None
         self._has_ponged = False
         self._pong_by = NEVER
         self._read_by = NEVER
@@ -68,7 +73,6 @@ class Connection(asyncio.Protocol):
         self.flow = flow
         self.is_inbound = is_inbound
         self.flows: dict[Flow, None] = {}  # the flows that requests were sent over: they fail with the connection
-        self.opening: asyncio.Task[None] | None = None
         self.active_at = now
         self.has_spoken = False  # a whole message came
         self.is_over = False
@@ -83,6 +87,19 @@ class Connection(asyncio.Protocol):
     def is_open(self) -> bool:
         """Whether it is there: connected, and over TLS verified."""
         return self._transport is not None
+
+    @contextmanager
+    def being_opened(self, sock: socket.socket) -> Iterator[None]:
+        """Within it a task connects, or shakes hands; ending the connection cancels it, and frees its socket."""
+        self._opening = asyncio.current_task()
+        try:
+            if self.is_over:
+                raise ConnectionAbortedError("over before it began")
+            yield
+        finally:
+            self._opening = None
+            if self._transport is None:
+                sock.close()
 
     # --- orders ---
 
@@ -121,7 +138,7 @@ class Connection(asyncio.Protocol):
             transport.abort()
             return
         self._transport = transport
-        transport.set_write_buffer_limits(high=MAX_UNSENT // 4)
+        transport.set_write_buffer_limits(high=HIGH_WATER)
         queue, self._queue = self._queue, []
         for data in queue:
             self._write(data)
@@ -258,9 +275,10 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.opening is not None and self._transport is None:
-            self.opening.cancel()
+        if self._transport is None:
             self.ended.set()
+            if self._opening is not None:
+                self._opening.cancel()
         self._leave(reason, unanswered)
 
     def _leave(self, reason: str, unanswered: list[Sending]) -> None:

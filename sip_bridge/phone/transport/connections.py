@@ -57,7 +57,7 @@ class TransportUser(Protocol):
     def is_busy(self) -> bool:
         """Whether a call is up: idle connections are kept as long as one is."""
 
-    def start_task(self, work: Coroutine[object, object, None], *, name: str) -> asyncio.Task[None]:
+    def start_task(self, work: Coroutine[object, object, None], *, name: str) -> object:
         """Run something that ends with the client."""
 
 
@@ -188,34 +188,29 @@ class Connections:
         port = self._ports.get(flow.transport) or sock.getsockname()[1]
         local = (self._routes.told(source, flow.remote[0]), port)
         connection = self._add(replace(flow, local=local), is_inbound=False)
-        connection.opening = self._user.start_task(
-            self._connect(connection, sock), name=f"connect {flow.transport} {flow.remote[0]}"
-        )
+        self._user.start_task(self._connect(connection, sock), name=f"connect {flow.transport} {flow.remote[0]}")
         return connection
 
     async def _connect(self, connection: Connection, sock: socket.socket) -> None:
         flow = connection.flow
         name = without_interface(flow.server_name or flow.remote[0]).rstrip(".")
+        loop = asyncio.get_running_loop()
         try:
-            context = self._tls.client() if flow.transport == "TLS" else None
-            loop = asyncio.get_running_loop()
-            async with asyncio.timeout(CONNECT_TIME):
-                await loop.sock_connect(sock, socket_address(*flow.remote))
-                await loop.create_connection(
-                    lambda: connection,
-                    sock=sock,
-                    ssl=context,
-                    server_hostname=name if context else None,
-                    ssl_shutdown_timeout=SHUTDOWN_TIME if context else None,
-                )
-            self._complaints.pop(connection.peer, None)
+            with connection.being_opened(sock):
+                context = self._tls.client() if flow.transport == "TLS" else None
+                async with asyncio.timeout(CONNECT_TIME):
+                    await loop.sock_connect(sock, socket_address(*flow.remote))
+                    await loop.create_connection(
+                        lambda: connection,
+                        sock=sock,
+                        ssl=context,
+                        server_hostname=name if context else None,
+                        ssl_shutdown_timeout=SHUTDOWN_TIME if context else None,
+                    )
+                self._complaints.pop(connection.peer, None)
         except (OSError, TransportError, ValueError) as error:  # ValueError: a name that TLS can't ask for
-            connection.opening = None
             self._complain(connection, error)
             connection.abort(f"can't connect: {error}")
-        finally:
-            if not connection.is_open:
-                sock.close()
 
     def _complain(self, connection: Connection, error: Exception) -> None:
         """An operator has to hear of a certificate that is wrong, once."""
@@ -244,26 +239,21 @@ class Connections:
         sock.setblocking(False)  # noqa: FBT003  # the standard library's signature
         prepare_stream(sock)
         connection = self._add(flow, is_inbound=True)
-        connection.opening = self._user.start_task(
-            self._serve(connection, sock), name=f"serve {transport} {flow.remote[0]}"
-        )
+        self._user.start_task(self._serve(connection, sock), name=f"serve {transport} {flow.remote[0]}")
 
     async def _serve(self, connection: Connection, sock: socket.socket) -> None:
         try:
-            context = self._tls.server() if connection.flow.transport == "TLS" else None
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: connection,
-                sock,
-                ssl=context,
-                ssl_handshake_timeout=HANDSHAKE_TIME if context else None,
-                ssl_shutdown_timeout=SHUTDOWN_TIME if context else None,
-            )
+            with connection.being_opened(sock):
+                context = self._tls.server() if connection.flow.transport == "TLS" else None
+                await asyncio.get_running_loop().connect_accepted_socket(
+                    lambda: connection,
+                    sock,
+                    ssl=context,
+                    ssl_handshake_timeout=HANDSHAKE_TIME if context else None,
+                    ssl_shutdown_timeout=SHUTDOWN_TIME if context else None,
+                )
         except (OSError, TransportError) as error:
-            connection.opening = None
             connection.abort(f"no handshake: {error}")
-        finally:
-            if not connection.is_open:
-                sock.close()
 
     def _make_room(self, newcomer: Flow) -> bool:
         """Whether another connection is taken; one may have to go: a stranger's, a silent one, or one long idle."""

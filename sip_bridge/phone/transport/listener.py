@@ -10,7 +10,6 @@ from typing import Final
 from sip_bridge.phone.transport.addresses import SocketAddress
 
 _LOG = logging.getLogger(__name__)
-_BURST: Final = 16  # connections taken before other tasks of the loop get their turn
 _PAUSE: Final = 1.0  # seconds, when the process has no file descriptors left
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -36,18 +35,17 @@ class Listener:
         asyncio.get_running_loop().remove_reader(self._sock)
 
     def _readable(self) -> None:
-        for _ in range(_BURST):
-            try:
-                sock, address = self._sock.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in _EXHAUSTED:
-                    self._rest(error)
-                    return
-                continue  # the peer went away before we came
-            self._is_exhausted = False
-            self._accept(sock, address)
+        """One at a time: what those before have sent is read first, which tells callers from those who only connect."""
+        try:
+            sock, address = self._sock.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno in _EXHAUSTED:
+                self._rest(error)
+            return  # the peer went away before we came
+        self._is_exhausted = False
+        self._accept(sock, address)
 
     def _rest(self, error: OSError) -> None:
         """The socket stays readable: without a pause the loop would do nothing else."""

@@ -11,7 +11,7 @@ from sip_bridge.phone.transport.addresses import family_of, socket_address
 
 _LOG = logging.getLogger(__name__)
 _RECEIVE_BUFFER: Final = 1 << 20  # bytes: a burst of calls waits here while the loop is busy
-_BACKLOG: Final = 64
+_BACKLOG: Final = 512  # a flood fills it later, and callers need not come a second time
 _ATTEMPTS: Final = 32  # to find a number that is free everywhere, when the kernel chooses
 _PROBE_AFTER: Final = 60  # seconds without a byte
 _PROBE_EVERY: Final = 10
@@ -68,9 +68,7 @@ def _has_ipv6() -> bool:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
             probe.bind(("::", 0))
     except OSError as error:
-        if error.errno in _NO_SUCH_FAMILY:
-            return False
-        raise
+        return error.errno not in _NO_SUCH_FAMILY  # any other trouble is told by who binds
     return True
 
 
