@@ -20,6 +20,7 @@ from sip_bridge.errors import (
 from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.contract import AccountRequest, ErrorCode, Response
 from sip_bridge.phone.call import Announcement, CallState, VoIPCall
+from sip_bridge.phone.events import DTMFMethod
 from sip_bridge.phone.phone import VoIPPhone
 from sip_bridge.sip.events import MessageSent
 from sip_bridge.sip.status import SIPStatus
@@ -184,9 +185,10 @@ class Requests:
                 else:
                     call.hangup()
             case contract.SendDTMF(digits=digits, method=method, duration_ms=duration_ms, gap_ms=gap_ms):
-                if method not in (None, contract.DTMFMethod.RTP):
-                    raise RequestError(ErrorCode.INVALID_PAYLOAD, f"method: {method} can't be sent yet, only rtp")
-                await call.send_dtmf(digits, duration_ms=duration_ms, gap_ms=gap_ms)
+                if method is contract.DTMFMethod.INBAND:
+                    raise RequestError(ErrorCode.INVALID_PAYLOAD, f"method: {method} can't be sent yet")
+                chosen: DTMFMethod = "info" if method is contract.DTMFMethod.INFO else "rtp"
+                await call.send_dtmf(digits, duration_ms=duration_ms, gap_ms=gap_ms, method=chosen)
             case contract.Play(url=url, loop=loop, volume=volume):
                 await call.play(url, loop=loop, volume=volume)
             case contract.StopPlayback():

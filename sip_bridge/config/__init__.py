@@ -320,6 +320,7 @@ _ANY_ACCOUNT: Final[_Keys] = {
     valid.required("kind", "direct or registered"): valid.one_of("direct", "registered"),
     vol.Optional("name"): valid.text,
     vol.Optional("allow_dial"): valid.list_of(valid.text),
+    vol.Optional("accept_transfers"): valid.boolean,
     vol.Optional("contacts"): _CONTACTS,
     vol.Optional("codecs"): valid.list_of(_codec, at_least=1),
     vol.Optional("transport"): valid.one_of("udp", "tcp", "tls"),

@@ -9,7 +9,8 @@ from sip_bridge.errors import LocalProtocolError
 from sip_bridge.media.rtp import RTPPacket
 
 KEYS: Final = "0123456789*#ABCD"
-PAUSE: Final = ","  # half a second
+PAUSE: Final = ","
+PAUSE_SECONDS: Final = 0.5
 MAX_DIGITS: Final = 128
 _EVENT: Final = struct.Struct("!BBH")
 _END: Final = 0x80

@@ -6,10 +6,12 @@ import re
 import time
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from sip_bridge.errors import InvalidStateError, MediaError, NegotiationError
-from sip_bridge.phone.events import CallChanged, CallFinished, DTMFPressed, PlaybackEnded
+from sip_bridge.errors import InvalidStateError, MediaError, NegotiationError, RequestRefusedError
+from sip_bridge.media.dtmf import PAUSE, PAUSE_SECONDS, check_digits
+from sip_bridge.phone.events import CallChanged, CallFinished, DTMFMethod, DTMFPressed, PlaybackEnded
 from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaSession, PlaybackFinished
 from sip_bridge.phone.outcomes import Outcomes
 from sip_bridge.phone.transfer import CallTransfer
@@ -86,7 +88,7 @@ class VoIPCall:
         self._announcement = announcement
         self._timed_out = False
         self._direction = "sendrecv"  # what we want to flow: sendonly holds the other party
-        self._outcomes = Outcomes()
+        self._outcomes = Outcomes(phone.client.flush)
         self.transfers = CallTransfer(phone, self, self._outcomes)
         self._ring_timer: asyncio.TimerHandle | None = None
         self.media = media
@@ -145,16 +147,33 @@ class VoIPCall:
         self.media.muted = muted
         self._phone.tell(CallChanged(call=self))
 
-    async def send_dtmf(self, digits: str, *, duration_ms: int, gap_ms: int) -> None:
-        """Press keys (RFC 4733), and return when the last one was sent, so that a hang-up may follow.
+    async def send_dtmf(self, digits: str, *, duration_ms: int, gap_ms: int, method: DTMFMethod = "rtp") -> None:
+        """Press keys, and return when the last one was sent, so that a hang-up may follow.
 
-        While the other party holds the call they wait; nobody waits with them for longer than PRESS_WAIT.
+        ``rtp`` is RFC 4733: while the other party holds the call keys wait, but nobody waits with them for longer than
+        PRESS_WAIT. ``info`` sends each key in an INFO; RequestRefusedError when the other party does not take that.
         """
         self._require_talking()
+        if method == "info":
+            await self._send_info_keys(digits, duration_ms, gap_ms)
+            return
         pressed = self.media.send_dtmf(digits, duration_ms=duration_ms, gap_ms=gap_ms)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PRESS_WAIT):
                 await pressed.wait()
+
+    async def _send_info_keys(self, digits: str, duration_ms: int, gap_ms: int) -> None:
+        for digit in check_digits(digits):
+            if digit == PAUSE:
+                await asyncio.sleep(PAUSE_SECONDS)
+                continue
+            self._require_talking()
+            await self._outcomes.ask("key", partial(self._send_info_key, digit, duration_ms))
+            await asyncio.sleep((duration_ms + gap_ms) / 1000)  # as long as the other side takes to play the key
+
+    def _send_info_key(self, digit: str, duration_ms: int) -> None:
+        body = f"Signal={digit}\r\nDuration={duration_ms}\r\n".encode()
+        self._client.endpoint.send_info(self.call_id, "application/dtmf-relay", body, self._client.now)
 
     async def hold(self) -> None:
         """Put the other party on hold; RequestRefusedError when it does not take that."""
@@ -166,11 +185,17 @@ class VoIPCall:
 
     async def _redirect_media(self, direction: str) -> None:
         self._require_talking()
-        self._direction = direction
-        outcome = self._outcomes.expect("offer")
-        self._client.endpoint.modify(self.call_id, self._client.now)
-        self._client.flush()
-        await outcome
+        endpoint, before = self._client.endpoint, self._direction
+
+        def change() -> None:
+            endpoint.modify(self.call_id, self._client.now)
+            self._direction = direction
+
+        try:
+            await self._outcomes.ask("offer", change)
+        except RequestRefusedError:
+            self._direction = before
+            raise
 
     async def transfer(self, target: "str | VoIPCall") -> None:
         """Have the other party call a number or URI instead (blind), or the other party of another call (attended).
@@ -241,8 +266,8 @@ class VoIPCall:
                 self._exchange(event)
             case TransferRequested() | TransferProgressed() | TransferEnded():
                 self.transfers.handle(event)
-            case InfoAnswered():
-                pass  # a key that was not taken: nothing can be done about it
+            case InfoAnswered(status=status):
+                self._outcomes.settle("key", status, status.phrase)
             case InfoReceived(content_type=content_type, content=content):
                 self._info(content_type, content)
             case CallEnded():

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from sip_bridge.phone.call import VoIPCall
 
 
+DTMFMethod = Literal["rtp", "info"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallChanged:
     """A call appeared, or its state, codec or mute changed."""
@@ -43,7 +46,7 @@ class DTMFPressed:
 
     call: "VoIPCall"
     digit: str
-    method: Literal["rtp", "info"]
+    method: DTMFMethod
     duration_ms: int | None
 
 

@@ -24,17 +24,13 @@ class CallTransfer:
 
     async def to(self, target: str) -> None:
         """Have the other party call ``target``; returns when they talk."""
-        outcome = self._outcomes.expect("transfer")
-        self._client.endpoint.transfer(self._call.call_id, target, self._client.now)
-        self._client.flush()
-        await outcome
+        endpoint, call = self._client.endpoint, self._call.call_id
+        await self._outcomes.ask("transfer", lambda: endpoint.transfer(call, target, self._client.now))
 
     async def to_call(self, other: "VoIPCall") -> None:
         """Connect the other parties of two calls; returns when they talk."""
-        outcome = self._outcomes.expect("transfer")
-        self._client.endpoint.transfer_to(self._call.call_id, other.call_id, self._client.now)
-        self._client.flush()
-        await outcome
+        endpoint, call = self._client.endpoint, self._call.call_id
+        await self._outcomes.ask("transfer", lambda: endpoint.transfer_to(call, other.call_id, self._client.now))
 
     def handle(self, event: TransferEvent) -> None:
         """A fact of the core."""

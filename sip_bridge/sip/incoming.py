@@ -92,6 +92,11 @@ class IncomingCall(Session):
         return False
 
     @property
+    def is_answered(self) -> bool:
+        """See `InviteUsage`."""
+        return self.is_confirmed or (not self._transaction.is_pending and not self.is_over)
+
+    @property
     def is_ringing(self) -> bool:
         """Whether the INVITE waits for its final response."""
         return self._transaction.is_pending and self._answer is None

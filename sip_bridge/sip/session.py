@@ -165,7 +165,7 @@ class Session(InviteUsage):
         receive_message(self._core, transaction, self.line, now)
 
     def _receive_refer(self, transaction: ServerTransaction, now: float) -> None:
-        if not self.is_confirmed:
+        if not self.is_answered:
             transaction.respond(SIPStatus.FORBIDDEN, now)
             return
         self._signal("remote", "REFER")

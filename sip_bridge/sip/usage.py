@@ -54,9 +54,14 @@ class InviteUsage(ABC, DialogUser):
     def hangup(self, now: float) -> None:
         """End the call, whatever state it is in."""
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether there was a 2xx to the INVITE: the dialog is confirmed (§12.1), though the ACK may be on its way."""
+        return self.is_confirmed
+
     def require_talking(self) -> None:
         """InvalidStateError unless the call was answered."""
-        if not self.is_confirmed:
+        if not self.is_answered:
             raise InvalidStateError(f"call {self.id} is not answered")
 
     def contact(self, flow: Flow) -> str:

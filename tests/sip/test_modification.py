@@ -333,3 +333,15 @@ def test_a_bye_to_a_peer_that_knows_the_call_no_more_says_so(
     raw.respond(raw.last("INVITE"), 481)
     wire.run(0.1)
     assert raw.last("BYE").get("reason") == 'SIP;cause=481;text="Call/Transaction Does Not Exist"'
+
+
+def test_a_change_wanted_before_the_ack_waits_for_it(wire: Wire, bob: Party, raw: RawPeer) -> None:
+    raw.request(bob, "INVITE", content=OFFER)
+    wire.run(0.1)
+    bob.do(bob.endpoint.answer, "raw-call", ANSWER)
+    bob.do(bob.endpoint.modify, "raw-call")
+    wire.run(0.1)
+    assert bob.told(OfferNeeded) == []
+    raw.request(bob, "ACK", to_tag=raw.last("200").to.tag)
+    wire.run(0.1)
+    assert bob.told(OfferNeeded) == [OfferNeeded(call="raw-call")]

@@ -1,0 +1,200 @@
+"""Calls between phones on loopback: hold, transfer, keys by INFO."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+
+import pytest
+
+from sip_bridge.errors import InvalidStateError, LocalProtocolError, RequestRefusedError
+from sip_bridge.phone.call import CallState, VoIPCall
+from sip_bridge.phone.client import SIPClient
+from sip_bridge.phone.events import CallChanged, CallFinished, DTMFPressed, PhoneEvent
+from sip_bridge.phone.phone import VoIPPhone
+from sip_bridge.phone.settings import DirectAccount, SIPSettings
+from sip_bridge.sip.status import SIPStatus
+
+TIMEOUT = 10.0
+
+
+class Phone:
+    """A phone that answers at once, and all that it told."""
+
+    def __init__(self, client: SIPClient, user: str, *, accepts_transfers: bool = True) -> None:
+        account = DirectAccount(
+            id=user,
+            name=user,
+            user=user,
+            allow_from=(ip_network("127.0.0.0/8"),),
+            allow_dial=("sip:*@127.0.0.1:*",),
+            accept_transfers=accepts_transfers,
+        )
+        self.told: list[PhoneEvent] = []
+        self.news = asyncio.Event()
+        self.phone = VoIPPhone(client, account, listener=self._listen)
+
+    @property
+    def uri(self) -> str:
+        return f"sip:{self.phone.account.user}@127.0.0.1:{self.phone.client.port}"
+
+    def _listen(self, _: VoIPPhone, event: PhoneEvent) -> None:
+        self.told.append(event)
+        self.news.set()
+        match event:
+            case CallChanged(call=call) if call.is_incoming and call.state is CallState.RINGING:
+                self.phone.start_task(call.answer(), name="answer")
+            case _:
+                pass
+
+    async def until(self, is_so: Callable[[], object]) -> None:
+        """Wait until something that the phone tells makes it so."""
+        async with asyncio.timeout(TIMEOUT):
+            while not is_so():
+                self.news.clear()
+                await self.news.wait()
+
+    @property
+    def states(self) -> list[CallState]:
+        return [call.state for call in self.phone.calls.values()]
+
+
+@asynccontextmanager
+async def running(user: str, **options: bool) -> AsyncIterator[Phone]:
+    async with SIPClient(SIPSettings(bind=("127.0.0.1",), port=0)) as client:
+        phone = Phone(client, user, **options)
+        phone.phone.start()
+        yield phone
+        phone.phone.stop()
+
+
+@pytest.fixture
+async def alice() -> AsyncIterator[Phone]:
+    async with running("alice") as phone:
+        yield phone
+
+
+@pytest.fixture
+async def bob() -> AsyncIterator[Phone]:
+    async with running("bob") as phone:
+        yield phone
+
+
+@pytest.fixture
+async def carol() -> AsyncIterator[Phone]:
+    async with running("carol") as phone:
+        yield phone
+
+
+async def talking(alice: Phone, bob: Phone) -> VoIPCall:
+    call = await alice.phone.dial(bob.uri, timeout=5)
+    await alice.until(lambda: call.state is CallState.IN_CALL)
+    await bob.until(lambda: CallState.IN_CALL in bob.states)
+    return call
+
+
+async def test_hold_and_resume_are_seen_on_both_sides(alice: Phone, bob: Phone) -> None:
+    call = await talking(alice, bob)
+    await call.hold()
+    assert (call.state, bob.states) == (CallState.ON_HOLD, [CallState.ON_HOLD])
+    await call.resume()
+    assert (call.state, bob.states) == (CallState.IN_CALL, [CallState.IN_CALL])
+
+
+async def test_the_one_who_was_called_can_hold_too(alice: Phone, bob: Phone) -> None:
+    call = await talking(alice, bob)
+    (other,) = bob.phone.calls.values()
+    await other.hold()
+    assert (other.state, call.state) == (CallState.ON_HOLD, CallState.ON_HOLD)
+    await other.resume()
+    assert (other.state, call.state) == (CallState.IN_CALL, CallState.IN_CALL)
+
+
+async def test_two_who_hold_each_other_at_once_both_do(alice: Phone, bob: Phone) -> None:
+    call = await talking(alice, bob)
+    (other,) = bob.phone.calls.values()
+    async with asyncio.timeout(TIMEOUT):
+        await asyncio.gather(call.hold(), other.hold())
+    assert (call.state, other.state) == (CallState.ON_HOLD, CallState.ON_HOLD)
+
+
+async def test_only_one_change_is_waited_for_at_a_time(alice: Phone, bob: Phone) -> None:
+    call = await talking(alice, bob)
+    first = asyncio.ensure_future(call.hold())
+    await asyncio.sleep(0)
+    with pytest.raises(InvalidStateError, match="another offer"):
+        await call.resume()
+    await first
+
+
+async def test_a_call_that_ends_ends_what_was_waited_for(alice: Phone, bob: Phone) -> None:
+    call = await talking(alice, bob)
+    held = asyncio.ensure_future(call.hold())
+    await asyncio.sleep(0)
+    call.hangup()
+    with pytest.raises(RequestRefusedError, match="over"):
+        await held
+
+
+async def test_a_blind_transfer_leaves_the_other_two_talking(alice: Phone, bob: Phone, carol: Phone) -> None:
+    call = await talking(alice, bob)
+    async with asyncio.timeout(TIMEOUT):
+        await call.transfer(carol.uri)
+    await bob.until(lambda: bob.states == [CallState.IN_CALL])
+    assert (alice.states, carol.states) == ([], [CallState.IN_CALL])
+    (linked,) = bob.phone.calls.values()
+    assert linked.remote.uri == carol.uri
+
+
+async def test_an_attended_transfer_leaves_the_other_two_talking(alice: Phone, bob: Phone, carol: Phone) -> None:
+    call = await talking(alice, bob)
+    await call.hold()
+    other = await talking(alice, carol)
+    async with asyncio.timeout(TIMEOUT):
+        await call.transfer(other)
+    await bob.until(lambda: bob.states == [CallState.IN_CALL])
+    await carol.until(lambda: carol.states == [CallState.IN_CALL])
+    await alice.until(lambda: alice.states == [])
+
+
+async def test_a_transfer_to_nobody_leaves_the_call(alice: Phone, bob: Phone, carol: Phone) -> None:
+    call = await talking(alice, bob)
+    with pytest.raises(RequestRefusedError, match="404") as refusal:
+        await call.transfer(carol.uri.replace("carol", "nobody"))
+    assert refusal.value.status == SIPStatus.NOT_FOUND
+    assert (alice.states, bob.states) == ([CallState.IN_CALL], [CallState.IN_CALL])
+
+
+async def test_a_transfer_to_where_nobody_can_be_reached_is_told(alice: Phone, bob: Phone) -> None:
+    call = await talking(alice, bob)
+    with pytest.raises(RequestRefusedError):
+        await call.transfer("sip:x@127.0.0.1:1;transport=tcp")
+    assert call.is_talking
+
+
+@pytest.mark.parametrize(("accepts", "target"), [(False, "sip:carol@127.0.0.1:9"), (True, "sip:+1900@192.0.2.1")])
+async def test_who_may_not_transfer_us_is_declined(alice: Phone, accepts: bool, target: str) -> None:
+    async with running("bob", accepts_transfers=accepts) as bob:
+        call = await talking(alice, bob)
+        with pytest.raises(RequestRefusedError, match="603"):
+            await call.transfer(target)
+        assert (alice.states, bob.states) == ([CallState.IN_CALL], [CallState.IN_CALL])
+
+
+async def test_keys_go_by_info_one_after_the_other(alice: Phone, bob: Phone) -> None:
+    call = await talking(alice, bob)
+    await call.send_dtmf("1,#", duration_ms=40, gap_ms=10, method="info")
+    pressed = [(e.digit, e.method, e.duration_ms) for e in bob.told if isinstance(e, DTMFPressed)]
+    assert pressed == [("1", "info", 40), ("#", "info", 40)]
+    with pytest.raises(LocalProtocolError):
+        await call.send_dtmf("x", duration_ms=40, gap_ms=10, method="info")
+
+
+async def test_a_hung_up_call_takes_no_more_keys(alice: Phone, bob: Phone) -> None:
+    call = await talking(alice, bob)
+    keys = asyncio.ensure_future(call.send_dtmf("12", duration_ms=40, gap_ms=10, method="info"))
+    await asyncio.sleep(0)
+    call.hangup()
+    with pytest.raises(RequestRefusedError, match="over"):
+        await keys
+    assert sum(isinstance(event, CallFinished) for event in alice.told) == 1
