@@ -10,10 +10,11 @@ from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.contract import AccountTopic, Topics
 from tests.peers.mosquitto import Mosquitto
 from tests.peers.mqtt import MqttRecorder, Recorded
-from tests.peers.ports import LOOPBACK, free_sip_port, free_udp_port
+from tests.peers.ports import LOOPBACK, free_port, free_ports
 from tests.peers.process import Process
 
 TOPICS = Topics()
+_RTP_PORTS = 40
 DOOR = "  - {id: door, kind: direct, name: Door}\n"
 
 
@@ -21,8 +22,8 @@ class Bridge:
     """One bridge; the same configuration, and so the same ports, over its restarts."""
 
     def __init__(self, folder: Path, broker: Mosquitto, accounts: str = DOOR) -> None:
-        self.port = free_sip_port()
-        self._rtp = free_udp_port() & ~1
+        self.port = free_port()
+        self._rtp = free_ports(_RTP_PORTS)
         self._config = folder / "config.yaml"
         self._accounts = accounts
         self._broker = broker
@@ -37,7 +38,7 @@ class Bridge:
         """Start it; it listens when this returns."""
         self._config.write_text(
             f"mqtt: {{host: {LOOPBACK}, port: {self._broker.port}}}\n"
-            f"sip: {{bind: {LOOPBACK}, port: {self.port}, rtp_ports: {self._rtp}-{min(self._rtp + 99, 65535)}}}\n"
+            f"sip: {{bind: {LOOPBACK}, port: {self.port}, rtp_ports: {self._rtp}-{self._rtp + _RTP_PORTS - 1}}}\n"
             f"accounts:\n{self._accounts}"
         )
         self.process.start_until("mosquitto_sub")

@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 
 from tests.peers.forky import forky_command
-from tests.peers.ports import LOOPBACK, free_sip_port, free_udp_port
+from tests.peers.ports import LOOPBACK, free_port, free_ports
 from tests.peers.process import PeerError, Process
 
 USERS = ("620", "101")
@@ -108,7 +108,7 @@ class Asterisk:
 
     def __init__(self, folder: Path) -> None:
         self.host = LOOPBACK
-        self.port = free_sip_port()
+        self.port = free_port()
         self.recordings = folder / "recordings"
         self._folder = folder
         self._config = folder / "etc" / "asterisk.conf"
@@ -184,7 +184,7 @@ class Asterisk:
     def _write_config(self) -> None:
         for name in (*_FOLDERS.values(), "recordings"):
             (self._folder / name).mkdir(exist_ok=True)
-        rtp = free_udp_port() & ~1
+        rtp = free_ports(_RTP_PORTS)
         files = {
             "asterisk.conf": (
                 "[directories]\n"
@@ -194,7 +194,7 @@ class Asterisk:
             "modules.conf": "[modules]\nautoload = no\n" + "".join(f"load = {name}.so\n" for name in _MODULES.split()),
             "logger.conf": "[logfiles]\nconsole => notice,warning,error,verbose\n",
             "voicemail.conf": _VOICEMAIL,
-            "rtp.conf": f"[general]\nrtpstart={rtp}\nrtpend={min(rtp + _RTP_PORTS, 65535)}\n",
+            "rtp.conf": f"[general]\nrtpstart={rtp}\nrtpend={rtp + _RTP_PORTS - 1}\n",
             "extensions.conf": _DIALPLAN.format(recordings=self.recordings, address=self.address),
             "pjsip.conf": "[global]\ntype=global\ndebug=yes\n"
             + "".join(

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.peers import missing
-from tests.peers.ports import LOOPBACK, free_sip_port_with_tls, free_tcp_port
+from tests.peers.ports import LOOPBACK, free_port, free_ports
 from tests.peers.process import PeerError, Process
 
 _MODULES = Path("/usr/lib/baresip/modules")
@@ -19,11 +19,11 @@ class Baresip:
 
     def __init__(self, folder: Path, *, account: str | None = None) -> None:
         """`account` is a line of baresip's accounts file; without it, a phone that registers nowhere."""
-        self.port = free_sip_port_with_tls()
+        self.port = free_ports(2)  # SIP over TLS listens at the second
         self.events: list[dict[str, Any]] = []
         self._account = account or f"<sip:baresip@{LOOPBACK}:{self.port}>;regint=0;audio_codecs=pcmu"
         self._folder = folder
-        self._control_port = free_tcp_port()
+        self._control_port = free_port()
         self._arrived = asyncio.Event()
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self.process = Process("stdbuf", "-oL", missing.command("baresip"), "-f", folder)  # tells each line at once

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.peers import ports
 from tests.peers.asterisk import Asterisk
 from tests.peers.baresip import Baresip
 from tests.peers.mosquitto import Mosquitto
@@ -19,16 +18,6 @@ from tests.peers.sipp import Sipp
 
 if TYPE_CHECKING:
     from tests.peers.home_assistant import HomeAssistant
-
-
-@pytest.fixture
-def free_udp_port() -> int:
-    return ports.free_udp_port()
-
-
-@pytest.fixture
-def free_tcp_port() -> int:
-    return ports.free_tcp_port()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.peers.forky import CHECKOUT, forky_command
 from tests.peers.mosquitto import Mosquitto
-from tests.peers.ports import LOOPBACK, free_tcp_port
+from tests.peers.ports import LOOPBACK, free_port
 from tests.peers.process import PeerError, Process
 
 State = dict[str, Any]  # entity_id, state, attributes, last_changed, ... as Home Assistant's API has them
@@ -51,7 +51,7 @@ class HomeAssistant:
 
     def __init__(self, folder: Path, broker: Mosquitto) -> None:
         self.host = LOOPBACK
-        self.port = free_tcp_port()
+        self.port = free_port()
         self.broker = broker
         self.folder = folder
         self._token = ""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.peers import missing
-from tests.peers.ports import LOOPBACK, free_tcp_port
+from tests.peers.ports import LOOPBACK, free_port
 from tests.peers.process import Process
 
 
@@ -12,7 +12,7 @@ class Mosquitto:
 
     def __init__(self, folder: Path) -> None:
         self.host = LOOPBACK
-        self.port = free_tcp_port()
+        self.port = free_port()
         self._config = folder / "mosquitto.conf"
         self.process = Process(missing.command("mosquitto"), "-c", self._config)
 

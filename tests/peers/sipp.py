@@ -2,15 +2,17 @@
 
 import asyncio
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sip_bridge.sip.uri import format_host_port
 from tests.peers import missing
-from tests.peers.ports import LOOPBACK, free_udp_port, udp_port_taken
+from tests.peers.ports import LOOPBACK, free_port, tcp_port_taken, udp_port_taken
 from tests.peers.process import PeerError, Process
 
 SCENARIOS = Path(__file__).parent / "sipp"
+_TRANSPORTS = {"udp": "u1", "tcp": "t1"}  # one socket for all calls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,15 +36,16 @@ class SippResult:
 class SippRun:
     """One SIPp process."""
 
-    def __init__(self, process: Process, port: int, folder: Path) -> None:
+    def __init__(self, process: Process, host: str, port: int, folder: Path) -> None:
         self.process = process
+        self.host = host
         self.port = port
         self._folder = folder
 
     @property
     def address(self) -> str:
         """`host:port` that it sends from and listens at."""
-        return f"{LOOPBACK}:{self.port}"
+        return format_host_port(self.host, self.port)
 
     @property
     def messages(self) -> str:
@@ -100,20 +103,30 @@ class Sipp:
         user: str = "service",
         calls: int = 1,
         rate: int = 10,
+        host: str = LOOPBACK,
         port: int | None = None,
+        transport: str = "udp",
         keys: Mapping[str, str] | None = None,
         options: tuple[str, ...] = (),
     ) -> SippRun:
         """A scenario that calls `user` at `target` (`host:port`); `keys` are the scenario's `[name]` words."""
-        words = ["-s", user, "-r", str(rate), *(word for item in (keys or {}).items() for word in ("-key", *item))]
-        return self._start(scenario, port or free_udp_port(), calls, *words, *options, target)
+        words = ["-s", user, "-r", str(rate), *_key_words(keys), *options, target]
+        return self._start(scenario, host, port, transport, calls, words)
 
     async def listen(
-        self, scenario: str, *, calls: int = 1, port: int | None = None, options: tuple[str, ...] = ()
+        self,
+        scenario: str,
+        *,
+        calls: int = 1,
+        host: str = LOOPBACK,
+        port: int | None = None,
+        transport: str = "udp",
+        keys: Mapping[str, str] | None = None,
+        options: tuple[str, ...] = (),
     ) -> SippRun:
         """A scenario that is called; it listens when this returns."""
-        run = self._start(scenario, port or free_udp_port(), calls, *options)
-        await udp_port_taken(run.port, run.process)
+        run = self._start(scenario, host, port, transport, calls, [*_key_words(keys), *options])
+        await {"udp": udp_port_taken, "tcp": tcp_port_taken}[transport](run.port, run.process)
         return run
 
     def stop(self) -> None:
@@ -121,14 +134,17 @@ class Sipp:
         for run in self._runs:
             run.stop()
 
-    def _start(self, scenario: str, port: int, calls: int, *words: str) -> SippRun:
+    def _start(
+        self, scenario: str, host: str, port: int | None, transport: str, calls: int, words: Sequence[str]
+    ) -> SippRun:
+        port = port or free_port()
         own = SCENARIOS / f"{scenario}.xml"
         folder = self._folder / f"sipp-{len(self._runs)}-{scenario}"
         folder.mkdir()
         process = Process(
             self._command,
             *(["-sf", own] if own.exists() else ["-sn", scenario]),
-            *["-i", LOOPBACK, "-p", str(port), "-mi", LOOPBACK, "-mp", str(free_udp_port())],
+            *["-t", _TRANSPORTS[transport], "-i", host, "-p", str(port), "-mi", host, "-mp", str(free_port())],
             *["-m", str(calls), "-nostdin", "-recv_timeout", "30000"],
             *["-trace_msg", "-message_file", f"{folder}/messages.log", "-message_overwrite", "true"],
             *["-trace_err", "-error_file", f"{folder}/errors.log"],
@@ -137,6 +153,10 @@ class Sipp:
             environment={"TERM": "dumb"},
         )
         process.start()
-        run = SippRun(process, port, folder)
+        run = SippRun(process, host, port, folder)
         self._runs.append(run)
         return run
+
+
+def _key_words(keys: Mapping[str, str] | None) -> list[str]:
+    return [word for item in (keys or {}).items() for word in ("-key", *item)]
