@@ -12,9 +12,15 @@ from dataclasses import replace
 
 import pytest
 
-from sip_bridge.phone.settings import SIPSettings
+from sip_bridge.phone.settings import SIPSettings, TLSSettings
 from sip_bridge.phone.transport import Transports, connection, connections, listener
+from sip_bridge.phone.transport.connection import Connection
+from sip_bridge.phone.transport.connections import Connections
+from sip_bridge.phone.transport.routes import Routes
+from sip_bridge.phone.transport.sockets import Sockets
+from sip_bridge.phone.transport.tls import TLSContexts
 from sip_bridge.sip.flow import Flow
+from sip_bridge.sip.limits import LIMITS
 from sip_bridge.sip.stream import PING, PONG, MessageFramed, PingReceived, PongReceived
 from tests.phone.peer import until
 from tests.phone.sip_peer import Server, connected, serving
@@ -277,6 +283,82 @@ async def test_what_was_sent_before_the_stop_still_arrives(user: Hearing, server
     assert user.failures.empty()
 
 
+async def test_a_stop_does_not_wait_for_a_peer_that_does_not_read(
+    user: Hearing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "SHUTDOWN_TIME", 0.05)
+    monkeypatch.setattr(connection, "MAX_UNSENT", 1 << 30)
+    async with opened(SIPSettings(bind=LOOPBACK, port=0), user) as phone:
+        _, writer = await asyncio.open_connection(LOOPBACK, phone.port, limit=1)
+        writer.write(message())
+        _, come = await user.message()
+        for _ in range(340):
+            phone.send(message("INVITE", body=b"x" * 60000), come)
+    assert phone.connections == 0
+    writer.close()
+
+
+async def test_a_peer_that_goes_without_reading_is_not_kept_for_long(
+    phone: Transports, user: Hearing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "MAX_UNSENT", 1 << 30)
+    monkeypatch.setattr(connection, "FLUSH_TIME", 0.05)
+    _, writer = await asyncio.open_connection(LOOPBACK, phone.port, limit=1)
+    writer.write(message())
+    _, come = await user.message()
+    for _ in range(340):
+        phone.send(message("INVITE", body=b"x" * 60000), come)
+    writer.write_eof()
+    assert await user.failure() == come
+    assert phone.connections == 1
+    await until(lambda: phone.connections == 0)
+    writer.close()
+
+
+async def test_a_stop_ends_what_is_being_connected(user: Hearing) -> None:
+    with socket.create_server((LOOPBACK, 0), backlog=0) as full, ExitStack() as stack:
+        for _ in range(8):
+            sock = stack.enter_context(socket.socket())
+            sock.settimeout(0)
+            sock.connect_ex(full.getsockname())
+        async with opened(SIPSettings(bind=LOOPBACK, port=0), user) as phone:
+            flow = phone.flow_to("TCP", *full.getsockname())
+            phone.send(message(), flow)
+            await asyncio.sleep(0.01)  # the attempt is under way
+            started = time.monotonic()
+    assert time.monotonic() - started < 1
+    assert (phone.connections, user.failures.empty()) == (0, True)
+
+
+async def test_a_stop_ends_what_was_not_even_begun(user: Hearing, server: Server) -> None:
+    async with opened(SIPSettings(bind=LOOPBACK, port=0), user) as phone:
+        phone.send(message(), phone.flow_to("TCP", LOOPBACK, server.port))
+    assert (phone.connections, user.failures.empty(), server.peers.empty()) == (0, True, True)
+
+
+async def test_an_address_of_ours_that_is_gone_fails_its_flows(user: Hearing) -> None:
+    routes = Routes()
+    routes.bound = ("192.0.2.77",)
+    table = Connections(user, routes, TLSContexts(TLSSettings()), LIMITS)
+    table.open(Sockets(port=5060))
+    flow = Flow(transport="TCP", local=("192.0.2.77", 5060), remote=(LOOPBACK, 5060))
+    table.send(message(), flow)
+    assert await user.failure() == flow
+    with pytest.raises(OSError, match="assign"):
+        table.flow_to("TLS", LOOPBACK, 5061, None)
+
+
+async def test_a_connection_that_was_given_up_is_not_opened_later(user: Hearing, server: Server) -> None:
+    table = Connections(user, Routes(), TLSContexts(TLSSettings()), LIMITS)
+    flow = Flow(transport="TCP", local=(LOOPBACK, 5060), remote=(LOOPBACK, server.port))
+    given_up = Connection(flow, is_inbound=False, owner=table, now=0.0)
+    given_up.is_over = True
+    loop = asyncio.get_running_loop()
+    await loop.create_connection(lambda: given_up, LOOPBACK, server.port)
+    await asyncio.wait_for(given_up.ended.wait(), TIMEOUT)
+    assert not given_up.is_open
+
+
 # --- peers that behave badly ---
 
 
@@ -475,6 +557,19 @@ async def test_without_file_descriptors_the_listener_rests_and_goes_on(
         assert (await user.message())[0] == message()
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert warnings == ["can't take connections: Too many open files"]
+
+
+async def test_a_stop_ends_a_listener_that_rests(
+    user: Hearing, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def exhausted(sock: socket.socket) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(socket.socket, "accept", exhausted)
+    async with opened(SIPSettings(bind=LOOPBACK, port=0), user) as phone:
+        _, writer = await asyncio.open_connection(LOOPBACK, phone.port)
+        await until(lambda: bool(caplog.records))
+    writer.close()
 
 
 async def test_outgoing_connections_are_bounded(

@@ -111,6 +111,19 @@ async def test_a_peer_of_another_name_gets_nothing(
     assert warnings_of(caplog) == [f"TLS to {name} (127.0.0.1 port {server.port}): {reason}"]
 
 
+async def test_what_is_remembered_of_complaints_is_bounded(
+    client: Transports, pbx: Issued, user: Hearing, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MAX_COMPLAINTS", 1)
+    context = server_context(pbx)
+    async with serving("TLS", tls=context) as one, serving("TLS", tls=context) as two:
+        for server in (one, two, two, one):
+            client.send(message(), client.flow_to("TLS", LOOPBACK, server.port, server_name="other.example"))
+            await user.failure()
+        ports = [one.port, two.port, one.port]
+    assert [f"port {port})" in line for port, line in zip(ports, warnings_of(caplog), strict=True)] == [True] * 3
+
+
 async def test_the_common_name_is_no_name(
     client: Transports, authority: Authority, user: Hearing, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -74,6 +74,11 @@ class Transports:
         """The addresses that are bound."""
         return tuple(self._routes.bound)
 
+    @property
+    def connections(self) -> int:
+        """How many TCP and TLS connections there are."""
+        return len(self._connections)
+
     def reaches(self, host: str) -> bool:
         """Whether there is a way to an IP address."""
         return self._routes.reaches(host)

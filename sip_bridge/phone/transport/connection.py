@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.limits import LIMITS, Limits
@@ -29,6 +29,7 @@ HIGH_WATER: Final = MAX_UNSENT // 4  # from here on the peer has to read on in t
 STUCK_TIME: Final = 10.0  # seconds for a peer to go on reading
 IDLE_TIME: Final = 180.0  # seconds without a byte after which an inbound connection ends, unless a call is up
 PONG_TIME: Final = 10.0  # seconds for a peer that has answered pings (RFC 5626 §4.4.1)
+FLUSH_TIME: Final = 10.0  # seconds for what is written already, when the connection ends
 LINGER_TIME: Final = 1.0  # seconds for the refusal of a broken stream to reach the peer
 _BURST: Final = 32  # messages handled before other tasks of the loop get their turn
 
@@ -43,6 +44,9 @@ class ConnectionOwner(Protocol):
 
     def closed(self, connection: "Connection", *, unanswered: list[Sending]) -> None:
         """It is over, told once; ``unanswered`` are requests that perhaps nobody read."""
+
+    def gone(self, connection: "Connection") -> None:
+        """Its socket is free; told after `closed`."""
 
     def is_needed(self, connection: "Connection") -> bool:
         """Whether an idle connection has to stay."""
@@ -119,26 +123,22 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """End it when all is sent."""
-        if self._transport is not None:
-            self._transport.close()
-        self._finish("closed by us", [])
+        self._end("closed by us", within=FLUSH_TIME)
 
     def abort(self, reason: str) -> None:
         """End it now."""
-        if self._transport is not None:
-            self._transport.abort()
-        self._finish(reason, [])
+        self._end(reason, within=0.0)
 
     # --- asyncio.Protocol ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected; over TLS, the peer is who it should be."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # what streams have
+        stream = cast("asyncio.Transport", transport)  # what create_connection makes, in any event loop
         if self.is_over:
-            transport.abort()
+            stream.abort()
             return
-        self._transport = transport
-        transport.set_write_buffer_limits(high=HIGH_WATER)
+        self._transport = stream
+        stream.set_write_buffer_limits(high=HIGH_WATER)
         queue, self._queue = self._queue, []
         for data in queue:
             self._write(data)
@@ -155,9 +155,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The peer has closed its side; what it sent before counts, and what is written already still goes out."""
         self._read()
-        if self._transport is not None:
-            self._transport.close()
-        self._finish("closed by the peer", self._unanswered)
+        self._end("closed by the peer", within=FLUSH_TIME, unanswered=self._unanswered)
         return False
 
     def pause_writing(self) -> None:
@@ -171,16 +169,13 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
-        self._finish(str(exc or "closed"), self._unanswered)
-        self.ended.set()
+        self._leave(str(exc or "closed"), self._unanswered)
+        self._gone()
 
     # --- inside ---
 
     def _read(self) -> None:
         """Take some messages, the rest when the loop comes round: also after a bug, which the loop logs."""
-        transport = self._transport
-        if transport is None:
-            return
         has_more = True
         try:
             for _ in range(_BURST):
@@ -191,10 +186,10 @@ class Connection(asyncio.Protocol):
                 self._take(item)
         finally:
             if has_more:
-                transport.pause_reading()
+                self._stream.pause_reading()
                 asyncio.get_running_loop().call_soon(self._read)
             else:
-                transport.resume_reading()
+                self._stream.resume_reading()
                 self._arm()
 
     def _take(self, item: StreamItem) -> None:
@@ -213,25 +208,26 @@ class Connection(asyncio.Protocol):
     def _give_up(self, reason: str, head: bytes) -> None:
         """Let the refusal reach the peer, which may be sending still: closing at once could reset it away."""
         self._owner.received(head, self.flow)
-        if self._transport is not None and not self.is_over:
-            _LOG.debug("%s: %s", self._name, reason)
-            if self._transport.can_write_eof():
-                self._transport.write_eof()
-            self._leave(reason, [])
-            self._gone_by = asyncio.get_running_loop().time() + LINGER_TIME
-            self._arm()
+        if not self.is_over and self._stream.can_write_eof():
+            self._stream.write_eof()
+        self._leave(reason)
+        self._set_end(LINGER_TIME)
 
     def _write(self, data: bytes) -> None:
-        assert self._transport is not None  # noqa: S101  # until then there is a queue
         now = asyncio.get_running_loop().time()
         self.active_at = now
-        self._transport.write(data)
-        if self._transport.get_write_buffer_size() > MAX_UNSENT:
+        self._stream.write(data)
+        if self._stream.get_write_buffer_size() > MAX_UNSENT:
             self.abort("the peer does not read")
         elif data == PING:
             self._framer.ping_sent()
             self._pong_by = min(self._pong_by, now + PONG_TIME) if self._has_ponged else NEVER
             self._arm()
+
+    @property
+    def _stream(self) -> asyncio.Transport:
+        assert self._transport is not None  # noqa: S101  # nothing is read or written before
+        return self._transport
 
     @property
     def _name(self) -> str:
@@ -243,14 +239,11 @@ class Connection(asyncio.Protocol):
             "the peer does not read": self._read_by,
             "a ping was not answered": self._pong_by,
             "idle": self.active_at + IDLE_TIME if self.is_inbound else NEVER,
-            "broken": self._gone_by,
         }
 
     def _arm(self) -> None:
         """See to it that `_check` runs at the first deadline, or before."""
-        if self.is_over and self._gone_by == NEVER:
-            return
-        deadline = min(self._deadlines().values())
+        deadline = self._gone_by if self.is_over else min(self._deadlines().values())
         if self._timer is not None:
             if self._timer.when() <= deadline:
                 return
@@ -262,6 +255,9 @@ class Connection(asyncio.Protocol):
     def _check(self) -> None:
         self._timer = None
         now = asyncio.get_running_loop().time()
+        if self.is_over:
+            self._stream.abort()
+            return
         overdue = [reason for reason, deadline in self._deadlines().items() if deadline <= now]
         if overdue == ["idle"] and self._owner.is_needed(self):
             self.active_at = now
@@ -270,20 +266,33 @@ class Connection(asyncio.Protocol):
             return
         self._arm()
 
-    def _finish(self, reason: str, unanswered: list[Sending]) -> None:
-        self._gone_by = NEVER
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _end(self, reason: str, *, within: float, unanswered: Sequence[Sending] = ()) -> None:
+        """Nothing more is sent from here on; what is written already has some seconds to go out."""
+        self._leave(reason, unanswered)
         if self._transport is None:
-            self.ended.set()
             if self._opening is not None:
                 self._opening.cancel()
-        self._leave(reason, unanswered)
+            self._gone()
+        elif within:
+            self._transport.close()
+            self._set_end(within)
+        else:
+            self._transport.abort()
 
-    def _leave(self, reason: str, unanswered: list[Sending]) -> None:
-        """Nothing more is sent or taken from here on."""
+    def _set_end(self, within: float) -> None:
+        self._gone_by = asyncio.get_running_loop().time() + within
+        self._arm()
+
+    def _leave(self, reason: str, unanswered: Sequence[Sending] = ()) -> None:
+        """Tell that nothing goes this way any more, once."""
         if not self.is_over:
             self.is_over = True
             _LOG.debug("%s is over: %s", self._name, reason)
-            self._owner.closed(self, unanswered=unanswered)
+            self._owner.closed(self, unanswered=list(unanswered))
+
+    def _gone(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._owner.gone(self)
+        self.ended.set()

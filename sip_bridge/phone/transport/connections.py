@@ -34,6 +34,7 @@ MAX_INBOUND: Final = 64
 MAX_INBOUND_PER_HOST: Final = 8
 MAX_OUTBOUND: Final = 64
 MAX_RESERVED: Final = 64  # local ports that wait for their connection
+MAX_COMPLAINTS: Final = 64  # peers whose certificates were complained of, remembered so as not to repeat it
 EVICTABLE_AFTER: Final = 30.0  # seconds without a byte, after which an inbound connection may make room for another
 # A client without certificate is reached over its own connection only; below this port a TLS server may listen, whose
 # place nobody shall take by connecting from there.
@@ -71,6 +72,7 @@ class Connections:
         self._tls = tls
         self._ports: dict[str, int | None] = {}
         self._numbers = count(1)
+        self._alive: set[Connection] = set()  # with those that only send what is left
         self._by_number: dict[int, Connection] = {}
         self._by_peer: dict[Peer, list[Connection]] = {}
         self._reserved: OrderedDict[tuple[Peer, str | None], socket.socket] = OrderedDict()
@@ -78,7 +80,7 @@ class Connections:
         self._is_open = False
 
     def __len__(self) -> int:
-        return len(self._by_number)
+        return len(self._alive)
 
     def open(self, sockets: Sockets) -> None:
         """Peers are told the ports that we listen on."""
@@ -91,17 +93,16 @@ class Connections:
         for sock in self._reserved.values():
             sock.close()
         self._reserved.clear()
-        connections = list(self._by_number.values())
+        connections = list(self._alive)
         for connection in connections:
             connection.close()
         try:
             async with asyncio.timeout(SHUTDOWN_TIME):
-                for connection in connections:
-                    await connection.ended.wait()
+                await _ends(connections)
         except TimeoutError:
             for connection in connections:
                 connection.abort("stopped")
-            await asyncio.sleep(0)  # the loop closes their sockets
+            await _ends(connections)
 
     # --- outward ---
 
@@ -125,8 +126,6 @@ class Connections:
 
         A response whose connection is gone goes to the address that its request gave (RFC 3261 §18.2.2).
         """
-        if not self._is_open:
-            return
         connection = self._by_number.get(flow.connection)
         if connection is None and flow.connection and is_response(data):
             flow = reopened_flow(data, flow)
@@ -221,7 +220,7 @@ class Connections:
             host, port = connection.flow.remote
             _LOG.warning("TLS to %s (%s port %d): %s", connection.flow.server_name or host, host, port, reason)
             self._complaints[connection.peer] = reason
-            if len(self._complaints) > MAX_OUTBOUND:
+            if len(self._complaints) > MAX_COMPLAINTS:
                 self._complaints.popitem(last=False)
 
     # --- inward ---
@@ -257,14 +256,14 @@ class Connections:
 
     def _make_room(self, newcomer: Flow) -> bool:
         """Whether another connection is taken; one may have to go: a stranger's, a silent one, or one long idle."""
-        inbound = [each for each in self._by_number.values() if each.is_inbound]
+        inbound = [each for each in self._alive if each.is_inbound]
         same = [each for each in inbound if each.flow.remote[0] == newcomer.remote[0]]
         crowd = same if len(same) >= MAX_INBOUND_PER_HOST else inbound if len(inbound) >= MAX_INBOUND else []
         if not crowd:
             return True
         knows = self._user.knows
-        victim = min(crowd, key=lambda each: (knows(each.flow), each.has_spoken, each.active_at))
-        if knows(victim.flow):
+        victim = min(crowd, key=lambda each: (not each.is_over, knows(each.flow), each.has_spoken, each.active_at))
+        if knows(victim.flow) and not victim.is_over:
             now = asyncio.get_running_loop().time()
             is_dispensable = not victim.has_spoken or (
                 victim.active_at < now - EVICTABLE_AFTER and not self._user.is_busy()
@@ -280,6 +279,7 @@ class Connections:
         flow = replace(flow, connection=next(self._numbers))
         now = asyncio.get_running_loop().time()
         connection = Connection(flow, is_inbound=is_inbound, owner=self, now=now, limits=self._limits)
+        self._alive.add(connection)
         self._by_number[flow.connection] = connection
         self._by_peer.setdefault(connection.peer, []).append(connection)
         return connection
@@ -305,6 +305,15 @@ class Connections:
         for data, flow in list(again):
             self.send(data, flow)
 
+    def gone(self, connection: Connection) -> None:
+        """See `ConnectionOwner`."""
+        self._alive.discard(connection)
+
     def is_needed(self, connection: Connection) -> bool:
         """See `ConnectionOwner`."""
         return self._user.is_busy() and self._user.knows(connection.flow)
+
+
+async def _ends(connections: list[Connection]) -> None:
+    for connection in connections:
+        await connection.ended.wait()

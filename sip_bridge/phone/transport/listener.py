@@ -38,12 +38,10 @@ class Listener:
         """One at a time: what those before have sent is read first, which tells callers from those who only connect."""
         try:
             sock, address = self._sock.accept()
-        except BlockingIOError:
-            return
-        except OSError as error:
+        except OSError as error:  # the peer went away before we came, or
             if error.errno in _EXHAUSTED:
                 self._rest(error)
-            return  # the peer went away before we came
+            return
         self._is_exhausted = False
         self._accept(sock, address)
 

@@ -43,17 +43,17 @@ def open_sockets(hosts: tuple[str, ...], port: int, tls_port: int | None) -> Soc
     ``::`` beside another address may be missing: a machine without IPv6 is none the worse.
     """
     hosts = _without_missing_family(hosts)
-    for attempts_left in reversed(range(_ATTEMPTS)):
-        sockets = Sockets()
+    attempts = _ATTEMPTS if 0 in (port, tls_port) else 1
+    while True:
+        sockets, attempts = Sockets(), attempts - 1
         try:
             _open(sockets, hosts, port, tls_port)
         except OSError as error:
             sockets.close()
-            if error.errno != errno.EADDRINUSE or (port != 0 and tls_port != 0) or attempts_left == 0:
+            if error.errno != errno.EADDRINUSE or not attempts:
                 raise TransportError(f"{error.filename}: {error.strerror}") from error
-            continue
-        return sockets
-    raise AssertionError  # the last attempt returns or raises
+        else:
+            return sockets
 
 
 def _without_missing_family(hosts: tuple[str, ...]) -> tuple[str, ...]:
