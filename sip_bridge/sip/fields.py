@@ -31,7 +31,9 @@ USUAL_VIA: Final = rf"""
 """
 _USUAL_ADDRESS: Final = re.compile(USUAL_ADDRESS, re.VERBOSE)
 _USUAL_VIA: Final = re.compile(USUAL_VIA, re.VERBOSE)
-_SPECIAL: Final = {",": re.compile('[,"<]'), ";": re.compile('[;"<]')}
+_QUOTED: Final = r'"(?:[^"\\]++|\\.)*+"'
+_OUTSIDE_QUOTES: Final = {c: re.compile(rf'(?:[^{c}"]++|{_QUOTED})*+', re.DOTALL) for c in ",<"}
+_OUTSIDE: Final = {c: re.compile(rf'(?:[^{c}"<]++|{_QUOTED}|<[^>]*+>)*+', re.DOTALL) for c in ",;"}
 COOKIE: Final = "z9hG4bK"  # begins every branch since RFC 3261 (§8.1.1.7)
 MAX_CSEQ: Final = 2**31 - 1  # RFC 3261 §8.1.1.5
 MAX_DIGITS: Final = 20  # of any number: what a peer wrote never becomes a huge int
@@ -74,16 +76,22 @@ def unquoted(text: str) -> str:
 
 def find_outside(text: str, separator: str, start: int = 0) -> int:
     """The index of the first ``separator`` (a comma or semicolon) that stands outside "..." and <...>, or -1."""
-    search = _SPECIAL[separator].search
-    while (found := search(text, start)) is not None:
-        i = found.start()
-        if text[i] == separator:
-            return i
-        end = _end_of_quoted(text, i) if text[i] == '"' else text.find(">", i)
-        if end < 0:
-            raise RemoteProtocolError("unbalanced <")
-        start = end + 1
-    return -1
+    return _find(_OUTSIDE[separator], text, separator, start)
+
+
+def find_outside_quotes(text: str, wanted: str, start: int = 0) -> int:
+    """The index of ``wanted`` (a comma or <) outside quoted strings, or -1."""
+    return _find(_OUTSIDE_QUOTES[wanted], text, wanted, start)
+
+
+def _find(before: re.Pattern[str], text: str, wanted: str, start: int) -> int:
+    found = before.match(text, start)
+    end = found.end() if found else start
+    if end == len(text):
+        return -1
+    if text[end] != wanted:
+        raise RemoteProtocolError(f"unbalanced {text[end]}")
+    return end
 
 
 def split_outside(text: str, separator: str) -> list[str]:
@@ -113,18 +121,6 @@ def partition_outside(text: str, separator: str) -> tuple[str, str]:
     """The first item, stripped, and what follows the separator, as `split_outside` would find them."""
     end = find_outside(text, separator) if separator in text else -1
     return (text.strip(), "") if end < 0 else (text[:end].strip(), text[end + 1 :].strip())
-
-
-def _end_of_quoted(text: str, start: int) -> int:
-    i = start + 1
-    while (i := text.find('"', i)) >= 0:
-        backslashes = i
-        while text[backslashes - 1] == "\\":
-            backslashes -= 1
-        if (i - backslashes) % 2 == 0:
-            return i
-        i += 1
-    raise RemoteProtocolError("unbalanced quote")
 
 
 def parse_params(text: str) -> Params:
@@ -226,17 +222,6 @@ class NameAddr:
         """The same address with this tag."""
         others = tuple(pair for pair in self.params if pair[0].lower() != "tag")
         return replace(self, params=(*others, ("tag", tag)))
-
-
-def find_outside_quotes(text: str, wanted: str, start: int = 0) -> int:
-    """The index of ``wanted`` outside quoted strings, or -1."""
-    found, quote = text.find(wanted, start), text.find('"', start)
-    while 0 <= quote < found:
-        after = _end_of_quoted(text, quote) + 1
-        if found < after:
-            found = text.find(wanted, after)
-        quote = text.find('"', after)
-    return found
 
 
 def _check_lenient_display(display: str) -> None:

@@ -11,6 +11,7 @@ from sip_bridge.sip.fields import (
     CSeq,
     NameAddr,
     Via,
+    find_outside,
     is_token,
     is_uri_text,
     partition_outside,
@@ -256,7 +257,7 @@ class SIPMessage:
     def _check_vias(self) -> None:
         lines = self.get_all("via")
         most = len(lines) + sum([line.count(",") for line in lines])  # a comma may stand in quotes
-        if most > self._limits.vias and len(self.items("via")) > self._limits.vias:
+        if most > self._limits.vias and _is_longer(lines, self._limits.vias):
             raise RemoteProtocolError(f"more than {self._limits.vias} Via")
 
     def _cut_content(self, *, stream: bool) -> None:
@@ -275,6 +276,17 @@ class SIPMessage:
         headers = "\n".join(f"  {name}: {value}" for name in self._first for value in self.get_all(name))
         body = self.content.decode("utf-8", "replace")
         return f"{self.heading}\n\nHeaders:\n{headers}\n\nBody:\n{body}"
+
+
+def _is_longer(lines: list[str], limit: int) -> bool:
+    """Whether comma-separated lines have more elements than ``limit``; looks no further than that."""
+    count = 0
+    for line in lines:
+        comma = 0
+        while comma >= 0 and count <= limit:
+            count += 1
+            comma = find_outside(line, ",", comma) + 1 or -1
+    return count > limit
 
 
 def _assemble(start_line: str, headers: Headers, content: bytes) -> bytes:
