@@ -107,12 +107,23 @@ class Wire:
 class Party:
     """An endpoint with one address on the wire, and all that it told."""
 
-    def __init__(self, wire: Wire, host: str, *, port: int = 5060, seed: int = 0, limits: Limits = LIMITS) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        host: str,
+        *,
+        port: int = 5060,
+        seed: int = 0,
+        limits: Limits = LIMITS,
+        learns_address: bool = True,
+    ) -> None:
         self.address = (host, port)
+        self.local = self.address  # as it sees itself, behind a NAT perhaps
+        self.transport = "UDP"
         self.wire = wire
         self.events: deque[Event] = deque()
         chance = random.Random(f"{host}{seed}")
-        self.endpoint = Endpoint(entropy=chance.randbytes, limits=limits)
+        self.endpoint = Endpoint(entropy=chance.randbytes, limits=limits, learns_address=learns_address)
         self.hosts: dict[str, tuple[Address, ...]] = {}
         self.resolves = True
         self.has_streams = True  # whether a TCP connection to anybody comes about
@@ -127,6 +138,7 @@ class Party:
         password: str | None = "secret",  # noqa: S107  # nobody's
         realm: str | None = None,
         expires: int = 300,
+        keep_alive: float | None = None,
         outbound_proxy: SIPURI | None = None,
         message_waiting: bool | None = None,
     ) -> None:
@@ -140,6 +152,7 @@ class Party:
                 credentials=None if password is None else Credentials(username=name, password=password),
                 realm=realm,
                 expires=expires,
+                keep_alive=keep_alive,
                 outbound_proxy=outbound_proxy,
                 message_waiting=message_waiting,
             )
@@ -149,7 +162,7 @@ class Party:
         self.endpoint.add_line(DirectLine(id=name, user=name, display_name=name, allow_from=(ip_network(allow),)))
 
     def flow_to(self, remote: Address) -> Flow:
-        return Flow(transport="UDP", local=self.address, remote=remote)
+        return Flow(transport=self.transport, local=self.local, remote=remote)
 
     def receive(self, data: bytes, source: Address) -> None:
         self.endpoint.receive(data, self.flow_to(source), self.wire.now)

@@ -127,6 +127,7 @@ accounts:
     realm: asterisk
     transport: tls
     expires: 120
+    keep_alive: 30
     outbound_proxy: proxy.example:5060
     message_waiting: true
 log_level: debug
@@ -176,6 +177,7 @@ state_dir: lasting/state
                 realm="asterisk",
                 transport="tls",
                 expires=120,
+                keep_alive=30,
                 outbound_proxy="proxy.example:5060",
                 message_waiting=True,
             ),
@@ -690,6 +692,15 @@ def test_junk_in_the_right_places_gets_lines_and_nothing_else(
     file = tmp_path / "config.yaml"
     file.write_text(json.dumps({"bridge": bridge, "mqtt": mqtt, "sip": sip, "accounts": accounts}))
     assert all(line.startswith(str(file)) for line in _complaints(file))
+
+
+@pytest.mark.parametrize(("text", "value"), [("auto", None), ("0", 0), ("5", 5)])
+def test_a_keep_alive_is_automatic_never_or_a_time(loaded: Load, text: str, value: int | None) -> None:
+    (account,) = loaded(
+        f"accounts: [{{id: a, kind: registered, server: s.example, user: u, password: p, keep_alive: {text}}}]"
+    ).accounts
+    assert isinstance(account, RegisteredAccount)
+    assert account.keep_alive == value
 
 
 @pytest.mark.parametrize(("text", "value"), [("auto", None), ("true", True), ("false", False)])

@@ -190,6 +190,12 @@ def _message_waiting(value: Value) -> bool | None:
     return known[valid.one_of(*known)(value)]
 
 
+def _keep_alive(value: Value) -> int | None:
+    if value == "auto":
+        return None
+    return 0 if value == "0" else valid.integer(5, 3600)(value)
+
+
 def _port_range(value: Value) -> PortRange:
     if isinstance(value, dict):
         ports: PortRange = _PORT_RANGE(value)
@@ -353,6 +359,7 @@ _REGISTERED: Final[_Keys] = {
     vol.Optional("password"): valid.secret,
     vol.Optional("realm"): valid.text,
     vol.Optional("expires"): valid.integer(30, 86400),
+    vol.Optional("keep_alive"): _keep_alive,
     vol.Optional("outbound_proxy"): valid.matching(valid.is_proxy, "a host name or an IP address, :port if need be"),
     vol.Optional("message_waiting"): _message_waiting,
 }

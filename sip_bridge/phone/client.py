@@ -19,6 +19,7 @@ from sip_bridge.sip.flow import Flow, Hop
 from sip_bridge.sip.line import Line
 
 _LOG = logging.getLogger(__name__)
+ADDRESS_CHECK: Final = 15.0  # seconds between two looks at our address towards each registrar
 STOP_TIMEOUT: Final = 2.0  # seconds that stopping waits for BYE and REGISTER to be answered
 
 
@@ -34,7 +35,9 @@ class SIPClient:
 
     def __init__(self, settings: SIPSettings, *, entropy: Callable[[int], bytes] = os.urandom) -> None:
         self.settings = settings
-        self.endpoint = Endpoint(entropy=entropy, limits=settings.limits)
+        self.endpoint = Endpoint(
+            entropy=entropy, limits=settings.limits, learns_address=settings.advertised_host is None
+        )
         self.transports = Transports(settings, self)
         self._resolver = Resolver(reaches=self.transports.reaches)
         self._tasks = asyncio.TaskGroup()
@@ -42,6 +45,7 @@ class SIPClient:
         self._line_of: dict[str, str] = {}
         self._flushing = False
         self._timer: asyncio.TimerHandle | None = None
+        self._watch: asyncio.TimerHandle | None = None
         self._quiet: asyncio.Event | None = None
         self.ports = PortAllocator(settings.rtp_ports)
         self.pacer = Pacer()
@@ -50,6 +54,7 @@ class SIPClient:
         """Open the sockets; TransportError when an address is taken, or a certificate can't be used."""
         self.transports.open()
         await self._tasks.__aenter__()
+        self._watch_addresses()
         return self
 
     async def __aexit__(
@@ -60,6 +65,8 @@ class SIPClient:
             await self._settle()
         if self._timer is not None:
             self._timer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
         await self.transports.close()
         await self._tasks.__aexit__(kind, error, traceback)
 
@@ -174,6 +181,20 @@ class SIPClient:
     def _tick(self) -> None:
         self._timer = None
         self.endpoint.tick(self.now)
+        self.flush()
+
+    def _watch_addresses(self) -> None:
+        """A DHCP lease or an interface changed: whoever registered from the former address can't be called there."""
+        self._watch = asyncio.get_running_loop().call_later(ADDRESS_CHECK, self._watch_addresses)
+        for flow in self.endpoint.registrar_flows():
+            try:
+                current = self.transports.flow_to(flow.transport, *flow.remote, server_name=flow.server_name)
+            except OSError:
+                continue  # no network for the moment
+            if current.local != flow.local:
+                _LOG.info("our address towards %s is %s now, it was %s", flow.remote[0], current.local, flow.local)
+                self.transports.renew(flow)
+                self.endpoint.address_changed(flow, self.now)
         self.flush()
 
     # --- outward ---

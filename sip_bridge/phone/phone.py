@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from sip_bridge.errors import (
+    InvalidAccountInfoError,
     InvalidStateError,
     LocalProtocolError,
     NegotiationError,
@@ -60,6 +61,7 @@ class VoIPPhone:
         self.account = account
         self.calls: dict[str, VoIPCall] = {}
         self.registration: RegistrationChanged | None = None
+        self._registration_change = asyncio.Event()
         self._outcomes: dict[str, asyncio.Future[Outcome]] = {}
 
     def start(self) -> None:
@@ -86,6 +88,22 @@ class VoIPPhone:
         """Remove the registration until `register`."""
         self.client.endpoint.unregister(self.account.id, self.client.now)
         self.client.flush()
+
+    async def registered(self, *, timeout: float) -> None:  # noqa: ASYNC109  # the registrar's, not this coroutine's
+        """Wait until the line is registered; a direct line always is.
+
+        InvalidAccountInfoError when the registrar refuses the account, TimeoutError after ``timeout`` seconds.
+        """
+        async with asyncio.timeout(timeout):
+            while not self.is_registered:
+                self._raise_if_refused()
+                self._registration_change.clear()
+                await self._registration_change.wait()
+
+    def _raise_if_refused(self) -> None:
+        told = self.registration
+        if told is not None and told.account_refused:
+            raise InvalidAccountInfoError(f"{self.account.id}: the registrar refused the account: {told.phrase}")
 
     @property
     def is_registered(self) -> bool:
@@ -215,6 +233,7 @@ class VoIPPhone:
         match event:
             case RegistrationChanged():
                 self.registration = event
+                self._registration_change.set()
                 self.tell(event)
             case MessageSent(message=request) | MessageFailed(message=request):
                 self._settle(request, event)
@@ -309,6 +328,7 @@ def line_of(account: Account) -> Line:
                 credentials=Credentials(username=account.auth_user or account.user, password=str(account.password)),
                 realm=account.realm,
                 expires=account.expires,
+                keep_alive=account.keep_alive,
                 outbound_proxy=_proxy_of(account),
                 message_waiting=account.message_waiting,
             )

@@ -86,6 +86,7 @@ class RegisteredAccount:
     realm: str | None = None
     transport: str = "udp"
     expires: int = 300
+    keep_alive: float | None = None  # seconds; None: as a NAT or a connection needs it; 0: never
     outbound_proxy: str | None = None
     message_waiting: bool | None = None
     allow_dial: tuple[str, ...] = ("*",)

@@ -31,6 +31,7 @@ class Plan:
     next_seq: Callable[[], int]
     content: bytes = b""
     authenticator: Authenticator | None = None
+    learns_address: bool = False  # the server is believed as to how we look from where it is
 
 
 class RequestUser(Protocol):
@@ -176,6 +177,8 @@ class ClientRequest:
         """See `ClientUser`."""
         status = SIPStatus(response.status)
         self.has_progressed |= status.is_provisional
+        if self.plan.learns_address and flow.remote[0] == self.flow.remote[0]:
+            self._core.addresses.learn(response, self.flow)
         if status in (SIPStatus.UNAUTHORIZED, SIPStatus.PROXY_AUTHENTICATION_REQUIRED):
             if self._may_answer(response, flow):
                 self._auth_rounds += 1

@@ -10,7 +10,9 @@ from sip_bridge.sip.dialog import DialogKey
 from sip_bridge.sip.events import Output, ResolveNeeded, Transmit
 from sip_bridge.sip.failover import Failover
 from sip_bridge.sip.flow import Flow, Hop
+from sip_bridge.sip.keep_alive import KeepAlives
 from sip_bridge.sip.message import SIPMessage
+from sip_bridge.sip.public_address import PublicAddresses
 from sip_bridge.sip.route import Routing
 from sip_bridge.sip.schedule import Alarm, Schedule
 from sip_bridge.sip.timers import Timers
@@ -77,6 +79,8 @@ class Core:
         self.message_allowance = Allowance(burst=MESSAGE_BURST, per_second=MESSAGES_PER_SECOND)
         self.failover = Failover()
         self.routing = Routing()
+        self.addresses = PublicAddresses()
+        self.keep_alives = KeepAlives(self)
         self._resolving: dict[Hop, list[Resolving]] = {}
 
     def _transmit(self, data: bytes, flow: Flow) -> None:
@@ -90,7 +94,8 @@ class Core:
 
     def contact(self, flow: Flow, user: str, *, secure: bool = False) -> str:
         """Where the peer at the other end of a flow reaches us; ``secure`` when it is a sips URI (RFC 5630 §3.3)."""
-        host, port = flow.local[0].partition("%")[0], flow.local[1]  # a zone is of no use to anybody else
+        host, port = self.addresses.of(flow)
+        host = host.partition("%")[0]  # a zone is of no use to anybody else
         if secure:
             return SIPURI(scheme="sips", user=user, host=host, port=port).format()
         transport = () if flow.transport == "UDP" else (("transport", flow.transport.lower()),)

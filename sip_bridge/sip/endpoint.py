@@ -41,8 +41,10 @@ class Endpoint:
         timers: Timers = RFC3261,
         user_agent: str = "sip-bridge",
         limits: Limits = LIMITS,
+        learns_address: bool = True,
     ) -> None:
         self._core = Core(timers=timers, entropy=entropy, user_agent=user_agent)
+        self._core.addresses.is_fixed = not learns_address
         self._policy = Policy(self._core.routing)
         self._registrations: dict[str, Registration] = {}
         self._authenticators: dict[str, Authenticator] = {}
@@ -103,6 +105,19 @@ class Endpoint:
     def transport_failed(self, flow: Flow, now: float) -> None:
         """Sending over a flow failed."""
         self._core.layer.transport_failed(flow, now)
+        for registration in self._registrations.values():
+            if registration.flow == flow:
+                registration.transport_failed(now)
+
+    def registrar_flows(self) -> frozenset[Flow]:
+        """The flows that lines registered over last, for `address_changed`."""
+        return frozenset(each.flow for each in self._registrations.values() if each.flow is not None)
+
+    def address_changed(self, flow: Flow, now: float) -> None:
+        """A flow to a registrar would have another local address now: its lines register anew at once."""
+        for registration in self._registrations.values():
+            if registration.flow == flow:
+                registration.address_changed(now)
 
     def knows(self, flow: Flow) -> bool:
         """Whether a peer may ask for something outside a dialog."""

@@ -32,6 +32,7 @@ class RegisteredLine:
     credentials: Credentials | None
     realm: str | None = None
     expires: int = 300
+    keep_alive: float | None = None  # seconds; None: where a NAT or a connection asks for it; 0: never
     outbound_proxy: SIPURI | None = None
     message_waiting: bool | None = (
         None  # subscribe to the mailbox; None: hear what is told unasked; False: not even that

@@ -20,25 +20,30 @@ class Policy:
 
     def __init__(self, routing: Routing) -> None:
         self.lines: dict[str, Line] = {}
+        self._by_name: dict[str, list[Line]] = {}
         self._routing = routing
 
     def add(self, line: Line) -> None:
         """Serve a line."""
         self.lines[line.id] = line
+        for name in _names(line):
+            self._by_name.setdefault(name, []).append(line)
         if isinstance(line, RegisteredLine):
             self._routing.add(line)
 
     def is_known(self, flow: Flow) -> bool:
         """Whether anything outside a dialog is answered at all; strangers get silence."""
-        return any(self._lets_in(line, flow) for line in self.lines.values())
+        if self._routing.is_server(flow.remote[0]):
+            return True
+        return any(isinstance(line, DirectLine) and self._lets_in(line, flow) for line in self.lines.values())
 
     def line_for(self, request: SIPMessage, flow: Flow) -> Line | None:
         """The line that a request of a known source is for, None when it names nobody here."""
         user = _user(request.uri)
-        lines = [line for line in self.lines.values() if self._lets_in(line, flow)]
-        exact = next((line for line in lines if user in _names(line)), None)
+        exact = next((line for line in self._by_name.get(user or "", ()) if self._lets_in(line, flow)), None)
         if exact is not None:
             return exact
+        lines = [line for line in self.lines.values() if self._lets_in(line, flow)]
         if user is None:
             return next((line for line in lines if isinstance(line, DirectLine)), None)
         at_registrar = [line for line in lines if isinstance(line, RegisteredLine)]

@@ -1,23 +1,33 @@
-"""The REGISTER usage (RFC 3261 §10): one account's binding at its registrar, kept alive for ever."""
+"""The REGISTER usage (RFC 3261 §10): one account's binding at its registrar, kept alive for ever.
 
-from collections.abc import Iterator
+RFC 5626 (outbound) is not asked for: its instance id would have to outlive restarts and its second flow needs a second
+proxy, while one flow that is kept alive and registered anew when it fails is all that a house's registrar can use.
+"""
+
+from dataclasses import replace
 from typing import Final
 
-from sip_bridge.errors import RemoteProtocolError
 from sip_bridge.sip.auth import Authenticator
+from sip_bridge.sip.binding import granted, seconds
 from sip_bridge.sip.client_request import ClientRequest, HeaderList, Plan
 from sip_bridge.sip.core import Core
 from sip_bridge.sip.events import EndCause, RegistrationChanged, RegistrationState
-from sip_bridge.sip.fields import NameAddr, split_outside
-from sip_bridge.sip.flow import Flow
+from sip_bridge.sip.fields import NameAddr
+from sip_bridge.sip.flow import Flow, Hop
+from sip_bridge.sip.keep_alive import STREAM_INTERVAL, UDP_INTERVAL
 from sip_bridge.sip.line import RegisteredLine
 from sip_bridge.sip.message import SIPMessage
+from sip_bridge.sip.redirection import Redirection
+from sip_bridge.sip.route import Route
 from sip_bridge.sip.status import SIPStatus
+from sip_bridge.sip.timers import NEVER
+from sip_bridge.sip.uri import SIPURI
 
 REFRESH_BEFORE_END: Final = 5.0  # seconds
 BACK_OFF_FIRST: Final = 2.0  # seconds, doubled up to BACK_OFF_LONGEST
 BACK_OFF_LONGEST: Final = 120.0
-MAX_EXPIRES: Final = 86400
+REBIND_INTERVAL: Final = 60.0  # seconds: a NAT that changes our address with each request is not run after
+STABLE_AFTER: Final = 30.0  # seconds that a flow has to last, lest its loss is answered with a back-off
 
 
 class Registration:
@@ -32,9 +42,17 @@ class Registration:
         self._seq = 0
         self._asked = line.expires
         self._failures = 0
+        self._losses = 0
         self._wanted = False
         self._current: ClientRequest | None = None
         self._alarm = core.alarm(self._refresh)
+        self._contact = ""  # as the last REGISTER had it
+        self._bound = ""  # the contact that the registrar knows
+        self._registrar: SIPURI | None = None  # where a 3xx sent us
+        self._redirection: Redirection | None = None
+        self._bound_at = -NEVER
+        self._rebound_at = -NEVER
+        self.flow: Flow | None = None  # of the last attempt, while a registration is wanted
         self.state = RegistrationState.UNREGISTERED
 
     def start(self, now: float) -> None:
@@ -49,36 +67,62 @@ class Registration:
         del now
         self._wanted = False
         self._alarm.clear()
+        self._core.keep_alives.drop(self._line.id)
         if self.state in (RegistrationState.REGISTERED, RegistrationState.REGISTERING) or self._current is not None:
             self._send(expires=0)
         else:
             self._change(RegistrationState.UNREGISTERED)
 
+    def transport_failed(self, now: float) -> None:
+        """The flow is gone: register anew at once, unless it lasted too short a time."""
+        if self._current is not None or self.state is not RegistrationState.REGISTERED:
+            return
+        self._core.keep_alives.drop(self._line.id)
+        if now - self._bound_at >= STABLE_AFTER:
+            self._losses = 0
+            self._refresh(now)
+        else:
+            self._alarm.set(now + self._back_off(self._losses))
+            self._losses = min(self._losses + 1, 16)
+
+    def address_changed(self, now: float) -> None:
+        """Our address towards the registrar is another one now: register anew at once, even in a back-off."""
+        if self._wanted and self._current is None:
+            self._failures = 0
+            self._refresh(now)
+
+    # --- REGISTER ---
+
     def _refresh(self, now: float) -> None:
         del now
+        self._alarm.clear()
+        first = self._registrar or SIPURI.parse(self._line.registrar_uri)
+        self._redirection = Redirection(first, allows=self._may_follow)
         self._send(expires=self._asked)
 
     def _send(self, *, expires: int) -> None:
-        line = self._line
-        route = self._core.routing.registrar(line)
+        line, route = self._line, self._route()
 
         def headers(flow: Flow) -> HeaderList:
+            self.flow = flow
             return [
                 ("From", NameAddr(uri=line.aor.format(), params=(("tag", self._tag),)).format()),
                 ("To", NameAddr(uri=line.aor.format()).format()),
                 ("Call-ID", self._call_id),
-                ("Contact", f"<{self._core.contact(flow, line.user)}>"),
+                *self._contacts(flow, expires),
                 ("Expires", str(expires)),
+                ("Supported", "path"),  # RFC 3327 §5.1: proxies on the way may have calls come through them
                 *route.headers,
             ]
 
         plan = Plan(
             method="REGISTER",
-            uri=line.registrar_uri,
+            uri=line.registrar_uri if self._registrar is None else self._registrar.format(),
             hop=route.hop,
             headers=headers,
             next_seq=self._next_seq,
             authenticator=self._authenticator,
+            learns_address=True,
         )
         if self._current is not None:
             self._current.drop()
@@ -89,6 +133,27 @@ class Registration:
         self._seq += 1
         return self._seq
 
+    def _route(self) -> Route:
+        """The way to the registrar, or to the one that a 3xx named."""
+        route = self._core.routing.registrar(self._line)
+        if self._registrar is None or self._line.outbound_proxy is not None:
+            return route
+        return replace(route, hop=self._hop_of(self._registrar))
+
+    def _hop_of(self, registrar: SIPURI) -> Hop:
+        hop = Hop.of(registrar)
+        return hop if hop.transport or hop.secure else replace(hop, transport=self._line.registrar.transport)
+
+    def _contacts(self, flow: Flow, expires: int) -> HeaderList:
+        """Our contact; a former one is removed with the same request (§10.2.2)."""
+        self._contact = self._core.contact(flow, self._line.user)
+        contacts = [("Contact", f"<{self._contact}>")]
+        if self._bound not in ("", self._contact):
+            contacts.append(("Contact", f"<{self._bound}>" + (";expires=0" if expires else "")))
+        return contacts
+
+    # --- responses ---
+
     def response_received(self, request: ClientRequest, response: SIPMessage, now: float) -> None:
         """See `RequestUser`."""
         status = SIPStatus(response.status)
@@ -96,17 +161,17 @@ class Registration:
             return
         self._current = None
         if not self._wanted:
-            self._core.routing.forget(self._line.id)
-            self._change(RegistrationState.UNREGISTERED, response)
+            self._unregistered(response)
         elif status.is_success:
-            self._registered(request, response, now)
-        elif status == SIPStatus.INTERVAL_TOO_BRIEF and self._asked < _seconds(response, "min-expires"):
-            self._asked = _seconds(response, "min-expires")
+            self._registered(response, now)
+        elif status == SIPStatus.INTERVAL_TOO_BRIEF and self._asked < (seconds(response, "min-expires") or 0):
+            self._asked = seconds(response, "min-expires") or 0
             self._send(expires=self._asked)
         elif status == SIPStatus.FORBIDDEN or request.credentials_refused:
             self._wanted = False
+            self._core.keep_alives.drop(self._line.id)
             self._change(RegistrationState.FAILED, response, account_refused=True)
-        else:
+        elif not self._goes_on(status, response):
             self._retry_later(now, response)
 
     def request_failed(self, request: ClientRequest, cause: EndCause, now: float) -> None:
@@ -115,29 +180,95 @@ class Registration:
         if request is not self._current:
             return
         self._current = None
-        if self._wanted:
+        if not self._wanted:
+            self._unregistered()
+        elif not self._goes_on(SIPStatus.REQUEST_TIMEOUT, None):
             self._retry_later(now)
-        else:
-            self._change(RegistrationState.UNREGISTERED)
 
-    def _registered(self, request: ClientRequest, response: SIPMessage, now: float) -> None:
-        self._failures = 0
-        if not self._core.routing.learn(self._line.id, response):
+    def _goes_on(self, status: SIPStatus, response: SIPMessage | None) -> bool:
+        """Whether there is another registrar to try, named by a 3xx (§10.2.8, §8.1.3.4); else back to our own."""
+        assert self._redirection is not None  # noqa: S101  # a refresh came before
+        target = self._redirection.next_after(status, response)
+        self._turn_to(target)
+        if target is not None:
+            self._send(expires=self._asked)
+        return target is not None
+
+    def _turn_to(self, target: SIPURI | None) -> None:
+        """The Request-URI of REGISTER has no user part."""
+        self._registrar = None if target is None else replace(target, user=None, password=None)
+        hop = None if self._registrar is None or self._line.outbound_proxy else self._hop_of(self._registrar)
+        self._core.routing.redirect(self._line.id, hop)
+
+    def _may_follow(self, uri: SIPURI) -> bool:
+        """Not from TLS to something else."""
+        own = self._line.registrar
+        return uri.transport in (None, "TLS") or not (own.secure or own.transport == "TLS")
+
+    def _registered(self, response: SIPMessage, now: float) -> None:
+        line, flow = self._line, self.flow
+        assert flow is not None  # noqa: S101  # the request went over it
+        if not self._core.routing.learn(line.id, response):
             self._core.counters["malformed"] += 1
-        granted = _granted(response, request.flow, self._line.user, self._asked)
-        margin = REFRESH_BEFORE_END if granted > 2 * REFRESH_BEFORE_END else granted / 2
-        self._alarm.set(now + max(granted - margin, 1.0))
-        self._change(RegistrationState.REGISTERED, response, expires_in=granted)
+        lasts = granted(response, self._contact)
+        if lasts is None:
+            self._core.counters["own_binding_not_listed"] += 1
+            expires = seconds(response, "expires")
+            lasts = self._asked if expires is None else expires
+        if lasts == 0:
+            self._retry_later(now, response)
+            return
+        self._failures = 0
+        self._bound, self._bound_at = self._contact, now
+        margin = REFRESH_BEFORE_END if lasts > 2 * REFRESH_BEFORE_END else lasts / 2
+        self._alarm.set(now + max(lasts - margin, 1.0))
+        self._keep_alive(flow, now)
+        self._change(RegistrationState.REGISTERED, response, expires_in=float(lasts))
+        self._rebind(flow, now)
+
+    def _rebind(self, flow: Flow, now: float) -> None:
+        """Register the address that the registrar has just shown to be ours, but not one after the other."""
+        contact = self._core.contact(flow, self._line.user)
+        if contact == self._bound:
+            return
+        if now - self._rebound_at < REBIND_INTERVAL:
+            self._core.counters["unsteady_addresses"] += 1
+            return
+        self._rebound_at = now
+        self._refresh(now)
+
+    def _keep_alive(self, flow: Flow, now: float) -> None:
+        interval = self._line.keep_alive
+        if interval is None and flow.is_reliable:
+            interval = STREAM_INTERVAL
+        elif interval is None and self._core.addresses.is_translated(flow):
+            interval = UDP_INTERVAL
+        if interval:
+            self._core.keep_alives.keep(self._line.id, flow, interval, now)
+        else:
+            self._core.keep_alives.drop(self._line.id)
+
+    def _unregistered(self, response: SIPMessage | None = None) -> None:
+        self._bound = ""
+        self.flow = None
+        self._turn_to(None)
+        self._core.routing.forget(self._line.id)
+        self._change(RegistrationState.UNREGISTERED, response)
 
     def _retry_later(self, now: float, response: SIPMessage | None = None) -> None:
         """Truncated exponential back-off with jitter; Retry-After if it is longer."""
-        back_off = min(BACK_OFF_FIRST * 2**self._failures, BACK_OFF_LONGEST)
+        delay = self._back_off(self._failures)
         self._failures = min(self._failures + 1, 16)
-        delay = back_off * (0.5 + self._core.chance.fraction() / 2)
+        self._core.keep_alives.drop(self._line.id)
         if response is not None:
-            delay = max(delay, _seconds(response, "retry-after"))
+            delay = max(delay, seconds(response, "retry-after") or 0)
+            self._bound = ""  # perhaps it is the removal of a former contact that the registrar minds
         self._alarm.set(now + delay)
         self._change(RegistrationState.FAILED, response, retry_in=delay)
+
+    def _back_off(self, failures: int) -> float:
+        longest: float = min(BACK_OFF_FIRST * 2**failures, BACK_OFF_LONGEST)
+        return longest * (0.5 + self._core.chance.fraction() / 2)
 
     def _change(
         self,
@@ -160,31 +291,3 @@ class Registration:
                 account_refused=account_refused,
             )
         )
-
-
-def _seconds(response: SIPMessage, name: str) -> int:
-    """A header of seconds, bounded; 0 when it is absent or makes no sense: a registrar's slip must not end us."""
-    try:
-        return min(response.number(name) or 0, MAX_EXPIRES)
-    except RemoteProtocolError:
-        return 0
-
-
-def _granted(response: SIPMessage, flow: Flow, user: str, asked: int) -> float:
-    """The expiry of our own binding among those listed; Expires, or what was asked, when the registrar is silent."""
-    for binding in _bindings(response):
-        uri, expires = binding.sip_uri, binding.param("expires") or ""
-        is_ours = (uri.user, uri.host, uri.port or 5060) == (user, *flow.local)
-        if is_ours and expires.isascii() and expires.isdigit():
-            return float(min(int(expires[:10]), MAX_EXPIRES))
-    return float(_seconds(response, "expires") if response.get("expires") else asked)
-
-
-def _bindings(response: SIPMessage) -> Iterator[NameAddr]:
-    """The SIP addresses listed; other phones' bindings in a form that we can't read are passed over."""
-    for line in response.get_all("contact"):
-        try:
-            contacts = [NameAddr.parse(item) for item in split_outside(line, ",") if item]
-            yield from [contact for contact in contacts if contact.sip_uri.host]
-        except RemoteProtocolError:
-            continue

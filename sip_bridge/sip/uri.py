@@ -18,6 +18,7 @@ _USER_SAFE: Final = "-_.!~*'()&=+$,;?/"
 _PARAM_SAFE: Final = "-_.!~*'()[]/:&+$"
 MAX_IPV6: Final = 45  # characters of an IPv6 address, the longest with an IPv4 part
 _COUNTS_ALONE: Final = frozenset({"user", "ttl", "method", "maddr", "transport"})  # RFC 3261 §19.1.4
+_DECISIVE_PARAMS: Final = frozenset({"user", "ttl", "method", "maddr", "transport"})  # §19.1.4
 _HEADER_SAFE: Final = "-_.!~*'()[]/?:+$"
 
 
@@ -88,6 +89,17 @@ class SIPURI:
             == sorted((name.lower(), value or "") for name, value in other.headers)
         )
 
+    def is_equivalent(self, other: "SIPURI") -> bool:
+        """Whether both name the same resource (§19.1.4): what is not said is not the same as its default."""
+        ours, theirs = _lowered(self.params), _lowered(other.params)
+        names = (ours.keys() & theirs.keys()) | (_DECISIVE_PARAMS & (ours.keys() | theirs.keys()))
+        return (
+            (self.scheme, self.user, self.password, self.host, self.port)
+            == (other.scheme, other.user, other.password, other.host, other.port)
+            and all(ours.get(name) == theirs.get(name) for name in names)
+            and _lowered(self.headers) == _lowered(other.headers)
+        )
+
     @property
     def transport(self) -> str | None:
         """The transport parameter in upper case, TLS for sips."""
@@ -95,6 +107,10 @@ class SIPURI:
             return "TLS"
         value = self.param("transport")
         return value.upper() if value else None
+
+
+def _lowered(pairs: Params) -> dict[str, str]:
+    return {name.lower(): (value or "").lower() for name, value in pairs}
 
 
 def scheme_of(uri: str) -> str:

@@ -116,16 +116,19 @@ def test_the_first_proxy_of_a_service_route_is_believed_as_the_registrar_is(wire
 def test_lines_with_the_same_proxy_leave_it_one_by_one(wire: Wire) -> None:
     carol = carol_registered(wire, f"Service-Route: {EDGE}")
     carol.add_registered_line("621")
-    Registrar(wire)
     carol.do(carol.endpoint.register, "621")
-    carol.do(carol.endpoint.unregister, "620")
     wire.run(0.1)
-    RawPeer(wire, PBX.host).request(carol, "OPTIONS", uri="sip:621@192.0.2.3")
+    invited(carol, "200")
+    edge = RawPeer(wire, "192.0.2.81")
+    for line in ("620", "621"):
+        edge.request(carol, "OPTIONS", uri="sip:621@192.0.2.3", call_id=line)
+        wire.run(0.1)
+        assert edge.words[-1] == "200"
+        carol.do(carol.endpoint.unregister, line)
+        wire.run(0.1)
+    edge.request(carol, "OPTIONS", uri="sip:621@192.0.2.3")
     wire.run(0.1)
-    assert wire.words[-1] == "200"
-    RawPeer(wire, "192.0.2.81").request(carol, "OPTIONS", uri="sip:621@192.0.2.3")
-    wire.run(0.1)
-    assert (wire.words[-1], carol.endpoint.counters["strangers"]) == ("OPTIONS", 1)
+    assert (edge.words[-1], carol.endpoint.counters["strangers"]) == ("200", 1)
 
 
 @pytest.mark.parametrize(

@@ -109,10 +109,11 @@ def test_it_is_refreshed_five_seconds_before_the_granted_end_under_one_call_id(w
         (['Contact: "open <sip:620@192.0.2.3>;expires=9', OURS.format(120)], 120),
         (["Contact: <sip:621@192.0.2.3:5060>;expires=9", "Expires: 150"], 150),
         (["Expires: 150"], 150),
-        (["Expires: soon"], 0),
+        (["Expires: soon"], 300),
         ([], 300),
         ([OURS.format("x"), "Expires: 150"], 150),
         ([OURS.format("99999999999999999999")], 86400),
+        (["Contact: <sip:620@192.0.2.3:5060;line=x>;expires=9"], 9),
     ],
 )
 def test_the_expiry_is_that_of_our_own_contact(wire: Wire, carol: Party, headers: list[str], granted: float) -> None:
@@ -124,7 +125,7 @@ def test_the_expiry_is_that_of_our_own_contact(wire: Wire, carol: Party, headers
     )
 
 
-@pytest.mark.parametrize(("granted", "refresh"), [(3600, 3595), (11, 6), (10, 5), (4, 2), (1, 1), (0, 1)])
+@pytest.mark.parametrize(("granted", "refresh"), [(3600, 3595), (11, 6), (10, 5), (4, 2), (1, 1)])
 def test_a_short_grant_is_refreshed_in_time_without_haste(
     wire: Wire, carol: Party, granted: int, refresh: float
 ) -> None:
@@ -132,6 +133,35 @@ def test_a_short_grant_is_refreshed_in_time_without_haste(
     carol.do(carol.endpoint.register, "620")
     wire.run(refresh + 0.5)
     assert registrar.intervals == [round(refresh + 0.02, 2)]
+
+
+def test_a_binding_that_is_granted_for_no_time_is_none(wire: Wire, carol: Party) -> None:
+    registrar = Registrar(wire, [(200, [OURS.format(0)]), (200, [OURS.format(0)]), GRANTED])
+    carol.do(carol.endpoint.register, "620")
+    wire.run(10)
+    assert states(carol) == [
+        RegistrationState.REGISTERING,
+        RegistrationState.FAILED,
+        RegistrationState.FAILED,
+        RegistrationState.REGISTERED,
+    ]
+    assert all(ideal / 2 <= wait <= ideal + 0.1 for ideal, wait in zip([2, 4], registrar.intervals, strict=True))
+
+
+def test_a_registrar_that_does_not_list_our_binding_is_believed_and_counted(wire: Wire, carol: Party) -> None:
+    Registrar(wire, [(200, ["Expires: 150"])])
+    carol.do(carol.endpoint.register, "620")
+    wire.run(0.1)
+    assert carol.endpoint.registration_state("620") is RegistrationState.REGISTERED
+    assert carol.endpoint.counters["own_binding_not_listed"] == 1
+
+
+def test_it_says_that_path_is_understood(wire: Wire, carol: Party) -> None:
+    registrar = Registrar(wire, [(200, ["Path: <sip:192.0.2.88;lr>", OURS.format(300)])])
+    carol.do(carol.endpoint.register, "620")
+    wire.run(0.1)
+    assert registrar.received[0].get("supported") == "path"
+    assert carol.endpoint.registration_state("620") is RegistrationState.REGISTERED
 
 
 def test_a_new_nonce_at_a_refresh_is_answered(wire: Wire, carol: Party) -> None:

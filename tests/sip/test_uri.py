@@ -186,3 +186,41 @@ def test_uris_are_compared_as_rfc_3261_says(one: str, other: str, same: bool) ->
 @given(uris)
 def test_a_uri_matches_itself(uri: SIPURI) -> None:
     assert uri.matches(uri)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"),
+        ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
+        ("sip:carol@chicago.com;newparam=5", "sip:carol@chicago.com;security=on"),
+        (
+            "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
+            "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com",
+        ),
+        (
+            "sip:alice@atlanta.com?subject=project%20x&priority=urgent",
+            "sip:alice@atlanta.com?priority=urgent&subject=project%20x",
+        ),
+    ],
+)
+def test_the_equal_uris_of_rfc_3261_section_19_1_4_are_equivalent(one: str, other: str) -> None:
+    assert SIPURI.parse(one).is_equivalent(SIPURI.parse(other))
+    assert SIPURI.parse(other).is_equivalent(SIPURI.parse(one))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"),
+        ("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"),
+        ("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"),
+        ("sip:bob@biloxi.com", "sip:bob@biloxi.com:6000;transport=tcp"),
+        ("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"),
+        ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
+        ("sip:carol@chicago.com;security=off", "sip:carol@chicago.com;security=on"),
+    ],
+)
+def test_the_unequal_uris_of_rfc_3261_section_19_1_4_are_not(one: str, other: str) -> None:
+    assert not SIPURI.parse(one).is_equivalent(SIPURI.parse(other))
+    assert not SIPURI.parse(other).is_equivalent(SIPURI.parse(one))

@@ -110,6 +110,10 @@ class Transports:
         """A flow over an open TCP connection to exactly this address; None when there is none."""
         return self._connections.established(self._routes.on_link(host), port)
 
+    def renew(self, flow: Flow) -> None:
+        """Our address towards a peer is not the flow's any more: connections from there lead nowhere."""
+        self._connections.abandon(flow)
+
     def send(self, data: bytes, flow: Flow) -> None:
         """Send now, or as soon as the connection is there. The user is told of failure, perhaps before this returns."""
         if not self._is_open:

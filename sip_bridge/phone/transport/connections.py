@@ -121,6 +121,12 @@ class Connections:
         connections = self._by_peer.get(("TCP", host, port), [])
         return next((replace(each.flow, connection=0) for each in connections if each.is_open), None)
 
+    def abandon(self, flow: Flow) -> None:
+        """End the connections to a flow's peer that come from the flow's local address."""
+        for connection in list(self._by_peer.get((flow.transport, *flow.remote), ())):
+            if connection.flow.local[0] == flow.local[0]:
+                connection.abort("our address changed")
+
     def send(self, data: bytes, flow: Flow) -> None:
         """Send over the flow's connection, over another to the same peer, or over a new one.
 
