@@ -305,7 +305,7 @@ class RawPeer:
             "",
         ]
         via = request.via
-        self.wire.carry("\r\n".join(lines).encode() + content, self.address, via.sent_by)
+        self.wire.carry("\r\n".join(lines).encode("utf-8", "surrogateescape") + content, self.address, via.sent_by)
 
     @property
     def words(self) -> list[str]:

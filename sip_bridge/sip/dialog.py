@@ -78,9 +78,15 @@ class Dialog:
         return True
 
     def refresh_target(self, message: SIPMessage) -> None:
-        """A target refresh (re-INVITE, UPDATE or their 2xx) may move the peer (§12.2)."""
-        if message.contact is not None:
-            self.remote_target = _checked(message.contact)
+        """A target refresh (re-INVITE, UPDATE or their 2xx) may move the peer (§12.2).
+
+        RemoteProtocolError for a request without a legible target; a response is none to refuse, and moves nothing.
+        """
+        try:
+            self.remote_target = _checked(message.contact) if message.contact is not None else self.remote_target
+        except RemoteProtocolError:
+            if message.is_request:
+                raise
 
     def routing(self) -> tuple[str, tuple[str, ...], Hop]:
         """Request-URI, Route values and next hop of a request within the dialog (§12.2.1.1)."""

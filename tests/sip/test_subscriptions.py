@@ -48,7 +48,8 @@ class Notifier(RawPeer):
         if answer is not None:
             status, headers = answer
             expires = [] if status != 200 else [f"Expires: {request.get('expires')}"]
-            self.respond(request, status, headers=[*headers, *(expires if not headers else [])])
+            contact = "" if any(header.startswith("Contact") for header in headers) else None
+            self.respond(request, status, headers=[*headers, *(expires if not headers else [])], contact=contact)
 
     def notify(
         self,
@@ -161,6 +162,15 @@ def test_it_is_refreshed_within_its_dialog_before_the_end(wire: Wire, carol: Par
     pbx.notify(carol, "active;expires=3600", contact="<sip:moved@192.0.2.100>")
     wire.run(3600)
     assert pbx.subscribes[-1].uri == "sip:moved@192.0.2.100"
+    assert changes(carol) == [(S.ACTIVE, None, None)]
+
+
+def test_an_illegible_contact_in_a_2xx_moves_nothing(wire: Wire, carol: Party, pbx: Notifier) -> None:
+    watch(carol)
+    pbx.notify(carol, "active;expires=60")
+    pbx.answers = [(200, ["Contact: <tel:1>", "Expires: 60"]), (200, ["Contact: <sip:a@", "Expires: 60"])]
+    wire.run(120)
+    assert [request.uri for request in pbx.subscribes] == ["sip:100@192.0.2.100", *["sip:raw@192.0.2.100:5060"] * 2]
     assert changes(carol) == [(S.ACTIVE, None, None)]
 
 
