@@ -6,10 +6,10 @@ from typing import Final
 
 from sip_bridge.sip.dialog_info import DialogEntry, DialogState, Direction, Participant
 from sip_bridge.sip.events import CallEnded, CallPlaced, CallReceived, CallSignaled, Output
-from sip_bridge.sip.fields import NameAddr
 from sip_bridge.sip.status import SIPStatus
 
 MAX_IDENTITY: Final = 256  # characters of a URI or name that are told
+_ANONYMOUS: Final = Participant(uri="sip:anonymous@anonymous.invalid", name="Anonymous")  # RFC 3261 §8.1.1.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +36,11 @@ class CallStates:
     def observe(self, output: Output) -> None:
         """Something happened."""
         match output:
-            case CallReceived(call=call, line=line, remote=remote):
+            case CallReceived(call=call, line=line, caller=caller):
+                remote = _ANONYMOUS if caller.anonymous else _participant(caller.address.uri, caller.display_name)
                 self._begin(call, line, "recipient", remote)
-            case CallPlaced(call=call, line=line, remote=remote):
-                self._begin(call, line, "initiator", remote)
+            case CallPlaced(call=call, line=line, remote=callee):
+                self._begin(call, line, "initiator", _participant(callee.uri, callee.display_name))
             case CallSignaled(call=call, method="INVITE", status=SIPStatus() as status):
                 self._move(call, status)
             case CallEnded(call=call):
@@ -47,13 +48,13 @@ class CallStates:
             case _:
                 pass
 
-    def _begin(self, call: str, line: str, direction: Direction, remote: NameAddr) -> None:
+    def _begin(self, call: str, line: str, direction: Direction, remote: Participant) -> None:
         known = self._calls.get(call)
         entry = DialogEntry(
             id=known.entry.id if known is not None else self._token(),  # a call that is redirected is placed again
             state=DialogState.TRYING,
             direction=direction,
-            remote=_participant(remote),
+            remote=remote,
         )
         self._put(call, _Call(line=line, entry=entry))
 
@@ -78,7 +79,6 @@ class CallStates:
             self._on_change(known.line)
 
 
-def _participant(address: NameAddr) -> Participant:
+def _participant(uri: str, name: str | None) -> Participant:
     """The other party, cut to what a lamp may show: a document holds many."""
-    name = address.display_name
-    return Participant(uri=address.uri[:MAX_IDENTITY], name=name[:MAX_IDENTITY] if name else None)
+    return Participant(uri=uri[:MAX_IDENTITY], name=name[:MAX_IDENTITY] if name else None)

@@ -215,7 +215,7 @@ class CallEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageReceived:
-    """A MESSAGE came, already answered (RFC 3428)."""
+    """A MESSAGE came, already answered (RFC 3428); ``remote`` is whom its registrar or proxy vouches for, else From."""
 
     line: str
     remote: NameAddr

@@ -3,6 +3,7 @@
 from typing import Final
 
 from sip_bridge.errors import LocalProtocolError, RemoteProtocolError
+from sip_bridge.sip.caller import caller_of
 from sip_bridge.sip.client_request import ClientRequest, HeaderList
 from sip_bridge.sip.core import Core
 from sip_bridge.sip.dispatcher import is_identity_encoded
@@ -128,7 +129,8 @@ def receive_message(core: Core, transaction: ServerTransaction, line: str, now: 
     else:
         transaction.respond(SIPStatus.OK, now)
         content_type = request.content_type if request.content_type.startswith("text/") else "text/plain"
-        core.emit(MessageReceived(line=line, remote=request.from_, content_type=content_type, text=_text(request)))
+        sender = caller_of(request, trusted=core.routing.trusts(line, transaction.flow.remote[0])).address
+        core.emit(MessageReceived(line=line, remote=sender, content_type=content_type, text=_text(request)))
 
 
 def _content(request: SIPMessage) -> bytes:

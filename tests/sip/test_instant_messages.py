@@ -12,7 +12,7 @@ from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.uri import SIPURI
 from tests.scenario import ANSWER, OFFER, PBX, Party, RawPeer, Wire, assert_nothing_left
 
-RAW = NameAddr(uri="sip:raw@192.0.2.66", params=(("tag", "raw"),))
+RAW = NameAddr(uri="sip:raw@192.0.2.66")
 
 
 @pytest.fixture
@@ -265,6 +265,19 @@ def test_the_hosts_remembered_are_bounded() -> None:
     allowance = Allowance(burst=1, per_second=1.0)
     assert [allowance.takes(f"h{number}", 0.0) for number in range(MAX_HOSTS + 1)] == [True] * (MAX_HOSTS + 1)
     assert (allowance.takes("h0", 0.0), allowance.takes(f"h{MAX_HOSTS}", 0.0)) == (True, False)
+
+
+def test_whom_the_registrar_vouches_for_is_the_sender(wire: Wire, carol: Party) -> None:
+    pbx = RawPeer(wire, PBX.host)
+    pbx.on_request = lambda request: pbx.respond(request, 200)
+    carol.do(carol.endpoint.register, "620")
+    wire.run(0.1)
+    identity = 'P-Asserted-Identity: "Kitchen" <sip:101@192.0.2.100>'
+    pbx.request(carol, "MESSAGE", uri="sip:620@h", content=b"x", content_type="text/plain", headers=[identity])
+    wire.run(0.1)
+    remote = NameAddr(uri="sip:101@192.0.2.100", display_name="Kitchen")
+    told = MessageReceived(line="620", remote=remote, content_type="text/plain", text="x")
+    assert carol.told(MessageReceived) == [told]
 
 
 # --- within a call ---

@@ -5,6 +5,7 @@ import pytest
 from sip_bridge.sip import notifier as notifier_module
 from sip_bridge.sip import watcher as watcher_module
 from sip_bridge.sip.call_states import MAX_IDENTITY, CallStates
+from sip_bridge.sip.caller import MAX_TEXT
 from sip_bridge.sip.capabilities import ALLOW_EVENTS
 from sip_bridge.sip.dialog_info import CONTENT_TYPE, DialogEntry, DialogInfo, DialogState, Participant
 from sip_bridge.sip.events import (
@@ -149,9 +150,17 @@ def test_a_document_names_neither_call_id_nor_tags_and_long_identities_are_cut(
     wire.run(0.1)
     lamp.subscribe(bob)
     ((entry,),) = [document.dialogs for document in lamp.documents]
-    remote = Participant(uri=f"sip:{name}@h"[:MAX_IDENTITY], name=name[:MAX_IDENTITY])
+    remote = Participant(uri=f"sip:{name}@h"[:MAX_IDENTITY], name=name[:MAX_TEXT])
     assert entry == DialogEntry(id=entry.id, state=DialogState.TRYING, direction="recipient", remote=remote)
     assert "secret" not in entry.id
+
+
+def test_a_caller_who_wants_to_be_hidden_is(wire: Wire, bob: Party, lamp: Lamp) -> None:
+    caller = RawPeer(wire, "192.0.2.77")
+    caller.request(bob, "INVITE", call_id="hidden", content=OFFER, headers=["Privacy: id"])
+    wire.run(0.1)
+    lamp.subscribe(bob)
+    assert lamp.seen == [[(DialogState.TRYING, "recipient", "sip:anonymous@anonymous.invalid")]]
 
 
 def test_changes_are_told_a_second_apart_and_together(wire: Wire, alice: Party, bob: Party, lamp: Lamp) -> None:
