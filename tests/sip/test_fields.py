@@ -1,5 +1,8 @@
 """Header values: ``parse`` and ``format`` are inverse, and what real devices write reads right."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -206,6 +209,33 @@ def test_the_routing_keys_are_those_of_the_typed_values(via: Via, from_: NameAdd
     to = to.with_tag("t1") if to.tag is not None else to
     keys = RoutingKeys.read(via.format(), from_.format(), to.format(), "c1", cseq.format())
     assert keys == ("c1", from_.tag, to.tag, cseq.number, cseq.method, via.branch, via.sent_by)
+
+
+PIECES = st.sampled_from(
+    [
+        *('"', "\\", "<", ">", "sip:a@h", "<sip:a@h>", ";tag=1", ";Tag=2", ";tag=", ";x=y", ";branch=z", ";Branch=q"),
+        *(";rport", "SIP/2.0/UDP ", "h", "[::1]", ":5060", ":99999", '"n" ', "n ", "-h", "é", ",", ";", "=", " ", "\t"),
+        *("\x01", "%41"),
+    ]
+)
+
+
+def read(parse: Callable[[str], object], text: str) -> object:
+    try:
+        return parse(text)
+    except RemoteProtocolError:
+        return "refused"
+
+
+@given(st.lists(PIECES, max_size=3).map("".join), st.sampled_from(["", "SIP/2.0/UDP h", '"n" <sip:a@h>', "<sip:a@h>"]))
+def test_what_is_read_in_one_step_reads_the_same_step_by_step(text: str, start: str) -> None:
+    usual, unusual = start + text, f"{start}{text} "  # white space at the end is never read in one step
+    assert read(NameAddr.parse, usual) == read(NameAddr.parse, unusual)
+    assert read(Via.parse, usual) == read(Via.parse, unusual)
+    keys_by_via = partial(RoutingKeys.read, usual, "<sip:a@h>;tag=1", "<sip:b@h>", "c1")
+    assert read(keys_by_via, "1 INVITE") == read(keys_by_via, "1 INVITE ")
+    keys_by_address = partial(RoutingKeys.read, "SIP/2.0/UDP h", usual, "<sip:b@h>", "c1")
+    assert read(keys_by_address, "1 INVITE") == read(keys_by_address, "1 INVITE ")
 
 
 @pytest.mark.parametrize(
