@@ -105,19 +105,21 @@ class Endpoint:
     def transport_failed(self, flow: Flow, now: float) -> None:
         """Sending over a flow failed."""
         self._core.layer.transport_failed(flow, now)
-        for registration in self._registrations.values():
+        for line, registration in self._registrations.items():
             if registration.flow == flow:
                 registration.transport_failed(now)
+                self._subscriber.renew(line)
 
     def registrar_flows(self) -> frozenset[Flow]:
         """The flows that lines registered over last, for `address_changed`."""
         return frozenset(each.flow for each in self._registrations.values() if each.flow is not None)
 
     def address_changed(self, flow: Flow, now: float) -> None:
-        """A flow to a registrar would have another local address now: its lines register anew at once."""
-        for registration in self._registrations.values():
+        """A flow to a registrar would have another local address now: its lines register and subscribe anew at once."""
+        for line, registration in self._registrations.items():
             if registration.flow == flow:
                 registration.address_changed(now)
+                self._subscriber.renew(line)
 
     def knows(self, flow: Flow) -> bool:
         """Whether a peer may ask for something outside a dialog."""

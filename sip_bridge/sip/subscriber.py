@@ -49,6 +49,12 @@ class Subscriber:
             raise InvalidStateError(f"there is no subscription {subscription[:40]!r}")
         self._subscriptions.pop(subscription).stop(now)
 
+    def renew(self, line: str) -> None:
+        """Tell every notifier where the line is reached now."""
+        for subscription in self._subscriptions.values():
+            if subscription.line == line:
+                subscription.renew()
+
     def leave_mailbox(self, line: str, now: float) -> None:
         """End the subscription to a line's own mailbox, if there is one."""
         mailbox = self._mailboxes.pop(line, None)

@@ -83,6 +83,11 @@ class Subscription:
             self._no_notify.set(now + self._core.timers.b)
         self._change(SubscriptionState.ENDED)
 
+    def renew(self) -> None:
+        """Refresh now: where we are reached has changed. Without a dialog the next attempt says so by itself."""
+        if self._dialog is not None and self._wish is _Wish.KEEP:
+            self._subscribe(self._asked)
+
     # --- SUBSCRIBE ---
 
     def _begin(self) -> None:

@@ -539,6 +539,28 @@ def test_a_line_subscribes_to_its_mailbox_once_it_is_registered(wire: Wire, subs
     assert changes(subscribing)[-1][0] is S.ENDED
 
 
+@pytest.mark.parametrize("order", ["address_changed", "transport_failed"])
+def test_a_line_that_is_reached_elsewhere_says_so_to_its_notifiers_at_once(
+    wire: Wire, subscribing: Party, pbx: Notifier, order: str
+) -> None:
+    subscribing.do(subscribing.endpoint.register, "620")
+    wire.run(0.1)
+    pbx.notify(subscribing, event="message-summary")
+    watch(subscribing, "sip:nobody@192.0.2.77")  # has no dialog yet
+    subscribing.add_direct_line("other")
+    subscribing.endpoint.subscribe("other", "sip:nobody@192.0.2.78", "dialog", wire.now)
+    (before,) = subscribing.endpoint.registrar_flows()
+    subscribing.local = ("192.0.2.33", 5060)
+    wire.attach(subscribing.local, subscribing.receive)
+    wire.run(20)
+    for flow in (subscribing.flow_to(("192.0.2.66", 5060)), before):
+        subscribing.do(getattr(subscribing.endpoint, order), flow)
+    wire.run(0.1)
+    first, second = pbx.subscribes
+    assert (first.call_id, first.get("contact")) == (second.call_id, "<sip:620@192.0.2.3:5060>")
+    assert (second.get("contact"), second.get("expires")) == ("<sip:620@192.0.2.33:5060>", "3600")
+
+
 def test_a_line_that_is_not_to_subscribe_does_not(wire: Wire, carol: Party, pbx: Notifier) -> None:
     carol.do(carol.endpoint.register, "620")
     wire.run(1)
