@@ -14,7 +14,16 @@ from sip_bridge.phone.events import PhoneEvent
 from sip_bridge.phone.phone import VoIPPhone
 from sip_bridge.phone.settings import DirectAccount, SIPSettings
 from sip_bridge.sip.capabilities import ALLOW
-from sip_bridge.sip.events import EndCause, MessageFailed, MessageReceived, MessageSent, OptionsAnswered
+from sip_bridge.sip.events import (
+    DialogStateReceived,
+    EndCause,
+    MessageFailed,
+    MessageReceived,
+    MessageSent,
+    OptionsAnswered,
+    SubscriptionChanged,
+    SubscriptionState,
+)
 from sip_bridge.sip.status import SIPStatus
 
 TIMEOUT = 10.0
@@ -73,6 +82,34 @@ async def test_a_peer_is_asked_what_it_can_do(alice: VoIPPhone, door: VoIPPhone)
         outcome = await alice.send_options(uri_of(door))
     assert isinstance(outcome, OptionsAnswered)
     assert outcome.allow == tuple(ALLOW.split(", "))
+
+
+async def test_a_phone_watches_another_until_that_one_stops(door: VoIPPhone) -> None:
+    events: asyncio.Queue[PhoneEvent] = asyncio.Queue()
+    async with SIPClient(SIPSettings(bind="127.0.0.1", port=0)) as client, asyncio.timeout(TIMEOUT):
+        account = DirectAccount(id="lamp", name="lamp", user="lamp")
+        lamp = VoIPPhone(client, account, listener=lambda _, event: events.put_nowait(event))
+        lamp.start()
+        subscription = lamp.subscribe(uri_of(door))
+        first = await events.get()
+        assert isinstance(first, DialogStateReceived)
+        assert (first.subscription, first.info.entity, first.info.dialogs) == (subscription, "sip:door@127.0.0.1", ())
+        assert await events.get() == changed(subscription, SubscriptionState.ACTIVE)
+        door.stop()
+        last = await events.get()
+        assert isinstance(last, DialogStateReceived)
+        assert await events.get() == changed(subscription, SubscriptionState.FAILED, reason="probation", retry_in=30)
+        lamp.unsubscribe(subscription)
+        assert await events.get() == changed(subscription, SubscriptionState.ENDED)
+        lamp.stop()
+
+
+def changed(
+    subscription: str, state: SubscriptionState, *, reason: str | None = None, retry_in: float | None = None
+) -> SubscriptionChanged:
+    return SubscriptionChanged(
+        line="lamp", subscription=subscription, package="dialog", state=state, reason=reason, retry_in=retry_in
+    )
 
 
 async def test_a_text_that_can_not_be_sent_is_refused_at_once(alice: VoIPPhone) -> None:
