@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from sip_bridge.errors import RemoteProtocolError
-from sip_bridge.sip.fields import check_value, partition_outside
+from sip_bridge.sip.fields import check_value, default_port, partition_outside
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.message import VERSION, Headers, SIPMessage
 from sip_bridge.sip.status import SIPStatus
@@ -73,11 +73,11 @@ def _tagged(request: SIPMessage, to: str, tag: str) -> str:
 
 
 def reply_flow(request: SIPMessage, flow: Flow) -> Flow:
-    """Where responses go (RFC 3261 §18.2.2, RFC 3581 §4): on UDP without rport, to the port of sent-by."""
+    """Where responses go (RFC 3261 §18.2.2, RFC 3581 §4): on UDP without rport, to the port of sent-by or 5060."""
     via = request.via
     if flow.is_reliable or any(name.lower() == "rport" for name, _ in via.params):
         return flow
-    return replace(flow, remote=(flow.remote[0], via.sent_by[1]))
+    return replace(flow, remote=(flow.remote[0], via.port or default_port("UDP")))
 
 
 def reopened_flow(response: bytes, flow: Flow) -> Flow:

@@ -131,6 +131,12 @@ def test_an_answer_to_what_can_not_be_read_copies_what_is_there(wire: Wire) -> N
     assert (answer.get("from"), answer.get("cseq"), wire.sent[0].destination) == (None, None, ("192.0.2.66", 5060))
 
 
+def test_a_datagram_is_answered_at_5060_whatever_transport_its_via_claims(wire: Wire) -> None:
+    via = "SIP/2.0/TLS fold-and-staple.example.com;branch=z9hG4bKkdjuw"
+    word, _ = verdict(wire, f"OPTIONS sip:user@h SIP/2.0\n{usual('OPTIONS', Via=via)}Require: x\nl: 0\n\n")
+    assert (word, wire.sent[0].destination) == ("420", ("192.0.2.66", 5060))
+
+
 def test_without_via_there_is_nowhere_to_answer(wire: Wire) -> None:
     assert verdict(wire, f"INVITE sip:user@h SIP/2.0\n{usual(without='Via')}\n")[0] == "nothing"
 
