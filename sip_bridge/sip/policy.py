@@ -9,7 +9,7 @@ from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.line import DirectLine, Line, RegisteredLine
 from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.route import Routing
-from sip_bridge.sip.uri import SIPURI, scheme_of
+from sip_bridge.sip.uri import SIPURI, scheme_of, tel_number
 
 MAX_CALLS: Final = 512  # live calls of one endpoint
 MAX_UNANSWERED_PER_SOURCE: Final = 16  # INVITEs of one host that ring or wait for their ACK
@@ -76,7 +76,7 @@ def _address(host: str) -> IPv4Address | IPv6Address:
 def _user(uri: str) -> str | None:
     """The user part of a Request-URI; RemoteProtocolError(416) for a scheme that is neither sip, sips nor tel."""
     if scheme_of(uri) == "tel":
-        return uri[4:].partition(";")[0]
+        return tel_number(uri)
     user = SIPURI.parse(uri).user
     if user is not None and not user.isprintable():
         raise RemoteProtocolError("control characters in the Request-URI's user part")

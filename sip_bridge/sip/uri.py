@@ -16,6 +16,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9.])?")  # or an IPv4
 # RFC 3261 §25.1: what stands unescaped beside the unreserved characters
 _USER_SAFE: Final = "-_.!~*'()&=+$,;?/"
 _PARAM_SAFE: Final = "-_.!~*'()[]/:&+$"
+_VISUAL_SEPARATORS: Final = str.maketrans("", "", "-.()")
 MAX_IPV6: Final = 45  # characters of an IPv6 address, the longest with an IPv4 part
 _COUNTS_ALONE: Final = frozenset({"user", "ttl", "method", "maddr", "transport"})  # RFC 3261 §19.1.4
 _DECISIVE_PARAMS: Final = frozenset({"user", "ttl", "method", "maddr", "transport"})  # §19.1.4
@@ -124,11 +125,16 @@ def scheme_of(uri: str) -> str:
 def user_of(uri: str) -> str | None:
     """Who a SIP, SIPS or tel URI names, or None."""
     if uri[:4].lower() == "tel:":
-        return uri[4:].partition(";")[0] or None
+        return tel_number(uri) or None
     try:
         return SIPURI.parse(uri).user
     except RemoteProtocolError:
         return None
+
+
+def tel_number(uri: str) -> str:
+    """The number of a tel URI without its visual separators, which count for nothing (RFC 3966 §5.1.1)."""
+    return uri[4:].partition(";")[0].translate(_VISUAL_SEPARATORS)
 
 
 def parse_host_port(text: str) -> tuple[str, int | None]:

@@ -47,6 +47,7 @@ def test_an_endpoint_without_lines_is_silent(wire: Wire, raw: RawPeer) -> None:
         ("sip:192.0.2.2:5060;transport=udp", "door"),
         ("sips:door@192.0.2.2", "door"),
         ("tel:100", "garage"),
+        ("tel:1-0-0;phone-context=example.com", "garage"),
     ],
 )
 def test_a_direct_line_takes_its_name_an_alias_or_no_user_part(

@@ -133,7 +133,15 @@ def test_a_parameter_is_found_in_any_case() -> None:
 
 
 @pytest.mark.parametrize(
-    ("uri", "user"), [("sip:a@h", "a"), ("TEL:+1;x=y", "+1"), ("tel:", None), ("sip:h", None), ("mailto:a@h", None)]
+    ("uri", "user"),
+    [
+        ("sip:a@h", "a"),
+        ("TEL:+1;x=y", "+1"),
+        ("tel:+49-30-(12).34", "+49301234"),
+        ("tel:", None),
+        ("sip:h", None),
+        ("mailto:a@h", None),
+    ],
 )
 def test_who_a_uri_names(uri: str, user: str | None) -> None:
     assert user_of(uri) == user
