@@ -44,15 +44,14 @@ def test_a_provisional_response_stops_retransmission_and_the_time_out() -> None:
     assert machine.state is State.PROCEEDING
 
 
-@pytest.mark.parametrize(("reliable", "gone_at"), [(False, 42.0), (True, 10.0)])
-def test_a_refusal_is_acknowledged_and_absorbed_for_timer_d(reliable: bool, gone_at: float) -> None:
+def test_a_refusal_is_acknowledged_and_absorbed_for_timer_d() -> None:
     bench = Bench()
-    machine = bench.invite_client(reliable=reliable)
+    machine = bench.invite_client()
     bench.run(machine, until=0.1)
     machine.receive(response(180), bench.now)
     bench.run(machine, until=10.0)
     assert machine.receive(response(486), bench.now)
-    assert (machine.state, machine.deadline) == (State.COMPLETED, gone_at)
+    assert (machine.state, machine.deadline) == (State.COMPLETED, 42.0)
     bench.run(machine)
     assert bench.sent == [(0, "INVITE"), (10.0, "ACK to 486")]
     assert machine.state is State.TERMINATED
@@ -94,6 +93,31 @@ def test_after_a_cancel_without_final_response_it_times_out() -> None:
     assert bench.timed_out_at == [40.0]
 
 
+def test_a_provisional_response_after_the_cancel_brings_no_more_time() -> None:
+    bench = Bench()
+    machine = bench.invite_client()
+    machine.receive(response(180), 0)
+    machine.give_up_at(40.0)
+    assert machine.receive(response(183), 1.0)
+    bench.run(machine)
+    assert bench.timed_out_at == [40.0]
+
+
+def test_over_a_reliable_transport_a_refusal_is_acknowledged_and_over_at_once() -> None:
+    bench = Bench()
+    machine = bench.invite_client(reliable=True)
+    assert machine.receive(response(486), 1.0)
+    assert (machine.state, machine.deadline) == (State.TERMINATED, float("inf"))
+    assert [data for _, data in bench.sent] == ["INVITE", "ACK to 486"]
+
+
+def test_a_late_tick_gives_up_without_calling_once_more() -> None:
+    bench = Bench()
+    machine = bench.invite_client()
+    assert machine.tick(3600.0)
+    assert (machine.state, bench.sent) == (State.TERMINATED, [(0, "INVITE")])
+
+
 def test_giving_up_changes_nothing_once_a_final_response_is_there() -> None:
     bench = Bench()
     machine = bench.invite_client()
@@ -102,10 +126,21 @@ def test_giving_up_changes_nothing_once_a_final_response_is_there() -> None:
     assert machine.deadline == 32.0
 
 
-def test_a_failed_transport_terminates() -> None:
+@pytest.mark.parametrize("statuses", [[], [100, 180]])
+def test_a_failed_transport_ends_it_and_its_user_is_told(statuses: list[int]) -> None:
     machine = Bench().invite_client()
-    machine.terminate()
+    for status in statuses:
+        machine.receive(response(status), 0)
+    assert machine.fail(0.1)
     assert (machine.state, machine.deadline) == (State.TERMINATED, float("inf"))
+
+
+@pytest.mark.parametrize(("status", "state"), [(200, State.ACCEPTED), (486, State.TERMINATED)])
+def test_after_the_final_response_a_failed_transport_is_no_news(status: int, state: State) -> None:
+    machine = Bench().invite_client()
+    machine.receive(response(status), 0)
+    assert not machine.fail(0.1)
+    assert machine.state is state
 
 
 def test_a_tick_before_its_time_does_nothing() -> None:

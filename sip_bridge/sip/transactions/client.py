@@ -1,71 +1,73 @@
-"""The non-INVITE client transaction: RFC 3261 figure 6.
-
-Trying ──1xx──> Proceeding ──200-699──> Completed ──K──> Terminated
-  │ E: retransmit (doubling to T2; T2 in Proceeding)   F: time-out
-  └──200-699───────────────────────────>
-"""
+"""The non-INVITE client transaction: RFC 3261 §17.1.2, figure 6."""
 
 from collections.abc import Callable
-from enum import Enum, auto
+from enum import StrEnum
+from typing import Final
 
 from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.status import SIPStatus
-from sip_bridge.sip.timers import Timers
-from sip_bridge.sip.transactions.machine import Machine
+from sip_bridge.sip.timers import Timer, Timers
+from sip_bridge.sip.transactions.machine import TERMINATED, Action, Machine, Table, Trigger, to
 
 
-class State(Enum):
+class State(StrEnum):
     """Figure 6."""
 
-    TRYING = auto()
-    PROCEEDING = auto()
-    COMPLETED = auto()
-    TERMINATED = auto()
+    TRYING = "Trying"
+    PROCEEDING = "Proceeding"
+    COMPLETED = "Completed"
+    TERMINATED = TERMINATED
+
+
+TABLE: Final[Table] = {
+    (State.TRYING, Timer.E): to(State.TRYING, Action.SEND),
+    (State.TRYING, Timer.F): to(State.TERMINATED, Action.INFORM),
+    (State.TRYING, Trigger.TRANSPORT_ERROR): to(State.TERMINATED, Action.INFORM),
+    (State.TRYING, Trigger.PROVISIONAL): to(State.PROCEEDING, Action.INFORM),
+    (State.TRYING, Trigger.SUCCESS): to(State.COMPLETED, Action.INFORM),
+    (State.TRYING, Trigger.REFUSAL): to(State.COMPLETED, Action.INFORM),
+    (State.PROCEEDING, Timer.E): to(State.PROCEEDING, Action.SEND),
+    (State.PROCEEDING, Timer.F): to(State.TERMINATED, Action.INFORM),
+    (State.PROCEEDING, Trigger.TRANSPORT_ERROR): to(State.TERMINATED, Action.INFORM),
+    (State.PROCEEDING, Trigger.PROVISIONAL): to(State.PROCEEDING, Action.INFORM),
+    (State.PROCEEDING, Trigger.SUCCESS): to(State.COMPLETED, Action.INFORM),
+    (State.PROCEEDING, Trigger.REFUSAL): to(State.COMPLETED, Action.INFORM),
+    (State.COMPLETED, Timer.K): to(State.TERMINATED),
+}
 
 
 class NonInviteClient(Machine):
     """One request other than INVITE and ACK, sent to one hop."""
 
-    __slots__ = ("_interval", "_request", "state")
+    __slots__ = ("_interval", "_request")
+
+    table = TABLE
 
     def __init__(self, request: bytes, *, send: Callable[[bytes], None], timers: Timers, reliable: bool) -> None:
-        super().__init__(send=send, timers=timers, reliable=reliable)
+        super().__init__(State.TRYING, send=send, timers=timers, reliable=reliable)
         self._request = request
-        self._interval = timers.e
-        self.state = State.TRYING
+        self._interval = timers.t1
 
     def start(self, now: float) -> None:
         """Send the request."""
         self.send(self._request)
-        self.wait(f=now + self.timers.f)
-        if not self.reliable:
-            self.restart("e", now + self._interval)
+        self.enter(State.TRYING, now)
 
     def receive(self, response: SIPMessage, now: float) -> bool:
         """Take a response; True when the transaction user must see it."""
-        if self.state not in (State.TRYING, State.PROCEEDING):
-            return False
-        if SIPStatus(response.status).is_provisional:
-            self.state = State.PROCEEDING
-        else:
-            self.state = State.COMPLETED
-            self.wait(k=now + self.timers.k(reliable=self.reliable))
-        return True
+        return Action.INFORM in self.step(Trigger.of(SIPStatus(response.status)), now)
 
     def tick(self, now: float) -> bool:
-        """Fire what is due; True when the transaction timed out."""
-        timed_out = self.is_due("f", now)
-        if timed_out or self.is_due("k", now):
-            self.state = State.TERMINATED
-            self.wait()
-        elif self.is_due("e", now):
+        """Fire the timer that is due; True when the transaction timed out."""
+        timer = self.due(now)
+        actions = self.step(timer, now) if timer is not None else ()
+        if Action.SEND in actions:
             self.send(self._request)
-            in_proceeding = self.state is State.PROCEEDING
+            in_proceeding = self.state == State.PROCEEDING
             self._interval = self.timers.t2 if in_proceeding else self.timers.doubled(self._interval)
-            self.restart("e", now + self._interval)
-        return timed_out
+            self.wait(Timer.E, now + self._interval)
+        return Action.INFORM in actions
 
-    def terminate(self) -> None:
-        """The transport failed."""
-        self.state = State.TERMINATED
-        self.wait()
+    def fail(self, now: float) -> bool:
+        """The transport failed; True when the transaction user must know."""
+        return Action.INFORM in self.step(Trigger.TRANSPORT_ERROR, now)

@@ -17,7 +17,10 @@ from sip_bridge.sip.transactions.invite_client import InviteClient
 from sip_bridge.sip.transactions.invite_server import InviteServer
 from sip_bridge.sip.transactions.server import NonInviteServer
 
-MAX_TRANSACTIONS: Final = 16384
+MAX_TRANSACTIONS: Final = 16384  # of either side
+MAX_OF_ONE_SOURCE: Final = MAX_TRANSACTIONS // 2  # requests of one host: it can't push out those of others
+_FINISHED: Final = frozenset({client.State.COMPLETED, invite_client.State.ACCEPTED, invite_client.State.COMPLETED})
+_PENDING: Final = frozenset({server.State.TRYING, server.State.PROCEEDING, invite_server.State.PROCEEDING})
 
 Key = tuple[str, ...]
 Transmit = Callable[[bytes, Flow], None]
@@ -83,22 +86,20 @@ class ClientTransaction:
 
     def fail(self, now: float) -> None:
         """The transport failed."""
-        self.stop()
-        self.user.transport_failed(now)
+        is_unanswered = self.machine.fail(now)
+        self._layer.settle(self)
+        if is_unanswered:
+            self.user.transport_failed(now)
 
     @property
     def is_over(self) -> bool:
         """Whether the machine has reached Terminated."""
-        return self.machine.state in (client.State.TERMINATED, invite_client.State.TERMINATED)
+        return self.machine.is_over
 
     @property
     def is_finished(self) -> bool:
         """Whether only retransmissions can still come."""
-        return self.machine.state in (
-            client.State.COMPLETED,
-            invite_client.State.ACCEPTED,
-            invite_client.State.COMPLETED,
-        )
+        return self.machine.state in _FINISHED
 
 
 class ServerTransaction:
@@ -148,17 +149,20 @@ class ServerTransaction:
         self._layer.transmit(data, self._reply_flow)
 
     def _trying(self) -> bytes:
-        return build_response(self.request, self._via, SIPStatus.TRYING)
+        """100, with the request's Timestamp (RFC 3261 §8.2.6.1)."""
+        timestamp = self.request.get("timestamp") or ""
+        headers = [("Timestamp", timestamp)] if timestamp.replace(".", "", 1).isdecimal() else []
+        return build_response(self.request, self._via, SIPStatus.TRYING, headers=headers)
 
     def receive(self, request: SIPMessage, now: float) -> bool:
         """A retransmission or an ACK; True when it is the ACK to a 2xx."""
         is_ack_to_2xx = False
         if isinstance(self.machine, NonInviteServer):
-            self.machine.receive()
+            self.machine.receive(now)
         elif request.method == "ACK":
             is_ack_to_2xx = self.machine.receive_ack(now)
         else:
-            self.machine.receive_invite()
+            self.machine.receive_invite(now)
         self._layer.settle(self)
         return is_ack_to_2xx
 
@@ -170,16 +174,12 @@ class ServerTransaction:
     @property
     def is_pending(self) -> bool:
         """Whether no final response was sent."""
-        return self.machine.state in (
-            server.State.TRYING,
-            server.State.PROCEEDING,
-            invite_server.State.PROCEEDING,
-        )
+        return self.machine.state in _PENDING
 
     @property
     def is_over(self) -> bool:
         """Whether the machine has reached Terminated."""
-        return self.machine.state in (server.State.TERMINATED, invite_server.State.TERMINATED)
+        return self.machine.is_over
 
     @property
     def is_finished(self) -> bool:
@@ -191,7 +191,10 @@ T = TypeVar("T", ClientTransaction, ServerTransaction)
 
 
 class TransactionLayer:
-    """Every transaction of an endpoint, at most MAX_TRANSACTIONS: past that the oldest finished ones are forgotten."""
+    """Every transaction of an endpoint, at most MAX_TRANSACTIONS on either side.
+
+    Past that the oldest finished ones are forgotten: of a request that comes, those of the same source before others.
+    """
 
     def __init__(self, *, timers: Timers, schedule: Schedule, transmit: Transmit) -> None:
         self.timers = timers
@@ -199,6 +202,7 @@ class TransactionLayer:
         self._schedule = schedule
         self._clients: OrderedDict[Key, ClientTransaction] = OrderedDict()
         self._servers: OrderedDict[Key, ServerTransaction] = OrderedDict()
+        self._of_source: dict[str, OrderedDict[Key, ServerTransaction]] = {}  # the same by host
         self._initial: dict[Key, Key] = {}  # requests without To tag by what stays the same over every way they come
 
     def __len__(self) -> int:
@@ -216,9 +220,16 @@ class TransactionLayer:
         elif isinstance(transaction, ClientTransaction):
             self._clients.pop(transaction.key, None)
         elif self._servers.pop(transaction.key, None) is not None:
-            merge_key = _merge_key(transaction.request)
-            if self._initial.get(merge_key) == transaction.key:
-                del self._initial[merge_key]
+            self._forget_server(transaction)
+
+    def _forget_server(self, transaction: ServerTransaction) -> None:
+        merge_key, source = _merge_key(transaction.request), transaction.flow.remote[0]
+        if self._initial.get(merge_key) == transaction.key:
+            del self._initial[merge_key]
+        siblings = self._of_source[source]
+        del siblings[transaction.key]
+        if not siblings:
+            del self._of_source[source]
 
     # --- client side ---
 
@@ -245,16 +256,20 @@ class TransactionLayer:
             )
         else:
             machine = NonInviteClient(request, send=send, timers=self.timers, reliable=flow.is_reliable)
-        transaction = ClientTransaction(self, (branch, method), machine, flow, user)
-        self._make_room(self._clients)
+        host, port = flow.local
+        transaction = ClientTransaction(self, (branch, host.lower(), str(port), method), machine, flow, user)
+        if len(self._clients) >= MAX_TRANSACTIONS:
+            self._forget(_oldest(self._clients))
         self._clients[transaction.key] = transaction
         machine.start(now)
         self.settle(transaction)
         return transaction
 
     def receive_response(self, response: SIPMessage, flow: Flow, now: float) -> bool:
-        """Hand a response to the transaction that it answers; False when there is none."""
-        transaction = self._clients.get((response.keys.branch or "", response.keys.method))
+        """Hand a response to the transaction that it answers (§17.1.3), whose sent-by is ours (§18.1.2); else False."""
+        keys = response.keys
+        host, port = keys.sent_by
+        transaction = self._clients.get((keys.branch or "", host, str(port), keys.method))
         if transaction is None:
             return False
         transaction.receive(response, flow, now)
@@ -262,7 +277,7 @@ class TransactionLayer:
 
     def transport_failed(self, flow: Flow, now: float) -> None:
         """Sending over a flow failed (RFC 3261 §17.1.4)."""
-        for transaction in [t for t in self._clients.values() if t.flow == flow and not t.is_finished]:
+        for transaction in [t for t in self._clients.values() if t.flow == flow]:
             transaction.fail(now)
 
     # --- server side ---
@@ -275,8 +290,9 @@ class TransactionLayer:
         """A transaction for a new request."""
         key = server_key(request, request.method or "")
         transaction = ServerTransaction(self, key, request, flow, to_tag)
-        self._make_room(self._servers)
+        self._make_room(flow.remote[0])
         self._servers[key] = transaction
+        self._of_source.setdefault(flow.remote[0], OrderedDict())[key] = transaction
         if request.keys.to_tag is None:
             self._initial.setdefault(_merge_key(request), key)
         if isinstance(transaction.machine, InviteServer):
@@ -289,11 +305,24 @@ class TransactionLayer:
         known = self._initial.get(_merge_key(request))
         return known is not None and known != server_key(request, request.method or "")
 
-    def _make_room(self, table: OrderedDict[Key, T]) -> None:
-        if len(table) >= MAX_TRANSACTIONS:
-            oldest = next((t for t in table.values() if t.is_finished), None) or next(iter(table.values()))
-            oldest.machine.terminate()
-            self.settle(oldest)
+    def _make_room(self, source: str) -> None:
+        """A place for a request of a source: its own finished ones go first, then anybody's."""
+        siblings = self._of_source.get(source)
+        is_full = len(self._servers) >= MAX_TRANSACTIONS
+        if siblings is not None and (is_full or len(siblings) >= MAX_OF_ONE_SOURCE):
+            oldest = _oldest(siblings)
+            self._forget(oldest if oldest.is_finished or not is_full else _oldest(self._servers))
+        elif is_full:
+            self._forget(_oldest(self._servers))
+
+    def _forget(self, transaction: ClientTransaction | ServerTransaction) -> None:
+        transaction.machine.terminate()
+        self.settle(transaction)
+
+
+def _oldest(table: OrderedDict[Key, T]) -> T:
+    """The oldest finished transaction; the oldest of all when none is finished."""
+    return next((t for t in table.values() if t.is_finished), None) or next(iter(table.values()))
 
 
 def server_key(request: SIPMessage, method: str) -> Key:

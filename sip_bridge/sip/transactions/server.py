@@ -1,62 +1,60 @@
-"""The non-INVITE server transaction: RFC 3261 figure 8.
-
-Trying ──1xx──> Proceeding ──200-699──> Completed ──J──> Terminated
-  │ request: nothing   request: last 1xx      request: the final response again
-  └──200-699───────────────────────────>
-"""
+"""The non-INVITE server transaction: RFC 3261 §17.2.2, figure 8."""
 
 from collections.abc import Callable
-from enum import Enum, auto
+from enum import StrEnum
+from typing import Final
 
 from sip_bridge.sip.status import SIPStatus
-from sip_bridge.sip.timers import Timers
-from sip_bridge.sip.transactions.machine import Machine
+from sip_bridge.sip.timers import Timer, Timers
+from sip_bridge.sip.transactions.machine import TERMINATED, Action, Machine, Table, Trigger, to
 
 
-class State(Enum):
+class State(StrEnum):
     """Figure 8."""
 
-    TRYING = auto()
-    PROCEEDING = auto()
-    COMPLETED = auto()
-    TERMINATED = auto()
+    TRYING = "Trying"
+    PROCEEDING = "Proceeding"
+    COMPLETED = "Completed"
+    TERMINATED = TERMINATED
+
+
+# A response that could not be sent changes nothing, as RFC 6026 §7.1 has it for INVITE: the request may come again.
+TABLE: Final[Table] = {
+    (State.TRYING, Trigger.PROVISIONAL): to(State.PROCEEDING, Action.RESPOND),
+    (State.TRYING, Trigger.SUCCESS): to(State.COMPLETED, Action.RESPOND),
+    (State.TRYING, Trigger.REFUSAL): to(State.COMPLETED, Action.RESPOND),
+    (State.PROCEEDING, Trigger.REQUEST): to(State.PROCEEDING, Action.REPEAT),
+    (State.PROCEEDING, Trigger.PROVISIONAL): to(State.PROCEEDING, Action.RESPOND),
+    (State.PROCEEDING, Trigger.SUCCESS): to(State.COMPLETED, Action.RESPOND),
+    (State.PROCEEDING, Trigger.REFUSAL): to(State.COMPLETED, Action.RESPOND),
+    (State.COMPLETED, Trigger.REQUEST): to(State.COMPLETED, Action.REPEAT),
+    (State.COMPLETED, Timer.J): to(State.TERMINATED),
+}
 
 
 class NonInviteServer(Machine):
     """One request other than INVITE and ACK, received."""
 
-    __slots__ = ("_last", "state")
+    __slots__ = ("_last",)
+
+    table = TABLE
 
     def __init__(self, *, send: Callable[[bytes], None], timers: Timers, reliable: bool) -> None:
-        super().__init__(send=send, timers=timers, reliable=reliable)
+        super().__init__(State.TRYING, send=send, timers=timers, reliable=reliable)
         self._last = b""
-        self.state = State.TRYING
 
     def respond(self, status: SIPStatus, response: bytes, now: float) -> None:
         """Send a response of the transaction user."""
-        if self.state not in (State.TRYING, State.PROCEEDING):
-            return
-        self._last = response
-        self.send(response)
-        if status.is_provisional:
-            self.state = State.PROCEEDING
-        else:
-            self.state = State.COMPLETED
-            self.wait(j=now + self.timers.j(reliable=self.reliable))
+        if Action.RESPOND in self.step(Trigger.of(status), now):
+            self._last = response
+            self.send(response)
 
-    def receive(self) -> None:
+    def receive(self, now: float) -> None:
         """A retransmission of the request."""
-        if self._last and self.state is not State.TERMINATED:
+        if Action.REPEAT in self.step(Trigger.REQUEST, now):
             self.send(self._last)
 
     def tick(self, now: float) -> bool:
-        """Fire what is due; a server transaction never times out on its user."""
-        if self.is_due("j", now):
-            self.state = State.TERMINATED
-            self.wait()
-        return False
-
-    def terminate(self) -> None:
-        """The transport failed."""
-        self.state = State.TERMINATED
-        self.wait()
+        """Fire the timer that is due; a server transaction never times out on its user."""
+        timer = self.due(now)
+        return timer is not None and Action.INFORM in self.step(timer, now)
