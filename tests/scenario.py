@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from itertools import count
 
-from sip_bridge.sip.auth import Credentials
+from sip_bridge.sip.digest import Credentials
 from sip_bridge.sip.endpoint import Endpoint
 from sip_bridge.sip.events import Event, ResolveNeeded, Transmit
 from sip_bridge.sip.flow import Flow, Hop
@@ -158,8 +158,24 @@ class Party:
             )
         )
 
-    def add_direct_line(self, name: str, *, allow: str = "0.0.0.0/0") -> None:
-        self.endpoint.add_line(DirectLine(id=name, user=name, display_name=name, allow_from=(ip_network(allow),)))
+    def add_direct_line(
+        self,
+        name: str,
+        *,
+        allow: str = "0.0.0.0/0",
+        credentials: Credentials | None = None,
+        algorithms: tuple[str, ...] = ("SHA-256", "MD5"),
+    ) -> None:
+        self.endpoint.add_line(
+            DirectLine(
+                id=name,
+                user=name,
+                display_name=name,
+                allow_from=(ip_network(allow),),
+                credentials=credentials,
+                algorithms=algorithms,
+            )
+        )
 
     def flow_to(self, remote: Address) -> Flow:
         return Flow(transport=self.transport, local=self.local, remote=remote)

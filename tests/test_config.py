@@ -20,6 +20,7 @@ from sip_bridge.phone.settings import (
     Contact,
     DirectAccount,
     PortRange,
+    RealmCredentials,
     RegisteredAccount,
     Secret,
     SIPSettings,
@@ -112,6 +113,9 @@ accounts:
     name: Haustür
     user: bell
     aliases: [ring, "11"]
+    username: station
+    password: ding
+    algorithms: [sha-256]
     allow_from: [192.0.2.0/24, "2001:db8::1"]
     allow_dial: []
     contacts: [{name: Kitchen, number: "**620"}]
@@ -125,6 +129,8 @@ accounts:
     auth_user: x620
     password: !env_var PBX_PASSWORD
     realm: asterisk
+    credentials: [{realm: edge, username: x, password: y}]
+    min_algorithm: md5
     transport: tls
     expires: 120
     keep_alive: 30
@@ -160,6 +166,9 @@ state_dir: lasting/state
                 name="Haustür",
                 user="bell",
                 aliases=("ring", "11"),
+                username="station",
+                password=Secret("ding"),
+                algorithms=("SHA-256",),
                 allow_from=(ip_network("192.0.2.0/24"), ip_network("2001:db8::1")),
                 allow_dial=(),
                 contacts=(Contact(name="Kitchen", number="**620"),),
@@ -175,6 +184,8 @@ state_dir: lasting/state
                 auth_user="x620",
                 password=Secret("p: #w"),
                 realm="asterisk",
+                credentials=(RealmCredentials(realm="edge", username="x", password=Secret("y")),),
+                min_algorithm="MD5",
                 transport="tls",
                 expires=120,
                 keep_alive=30,
@@ -359,6 +370,14 @@ def test_an_embedded_broker_may_listen_for_others_with_a_password(loaded: Load) 
         (f"{DOOR}mqtt: {{broker: mosquitto}}", "3: mqtt.broker: expected one of embedded; got 'mosquitto'"),
         (f"{DOOR}mqtt: {{host: h, protocol: 4}}", "3: mqtt.protocol: expected one of auto, 5, 3.1.1; got '4'"),
         (f"{DOOR}mqtt: {{host: h, password: p}}", "3: mqtt.username: missing: a password needs it"),
+        (
+            "accounts: [{id: d, kind: direct, username: u}]",
+            "1: accounts[0].password: missing: a user name without it lets everybody ring",
+        ),
+        (
+            "accounts: [{id: d, kind: direct, password: p, algorithms: [sha-1]}]",
+            "1: accounts[0].algorithms[0]: expected one of md5, sha-256, sha-512-256; got 'sha-1'",
+        ),
         (
             f"{DOOR}mqtt: {{host: h, base_topic: sip/#}}",
             "3: mqtt.base_topic: expected a topic without + and #, like sip_bridge; got 'sip/#'",
@@ -596,6 +615,9 @@ def test_what_mqtt_shows_is_json(loaded: Load) -> None:
                 "name": "Door",
                 "user": "door",
                 "aliases": [],
+                "username": None,
+                "password": None,
+                "algorithms": ["SHA-256", "MD5"],
                 "transport": "udp",
                 "allow_from": [str(network) for network in PRIVATE_NETWORKS],
                 "allow_dial": ["*"],
@@ -637,7 +659,7 @@ def test_the_example_shows_five_things_more() -> None:
 def test_each_part_that_the_example_comments_out_works(
     block: str, folder: Path, loaded: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (folder / "secrets.yaml").write_text("mqtt_password: a\nfritzbox_password: b\n")
+    (folder / "secrets.yaml").write_text("mqtt_password: a\nfritzbox_password: b\ndoor_password: d\n")
     monkeypatch.setenv("PBX_PASSWORD", "c")
     text = EXAMPLE.read_text(encoding="utf-8")
     before = text.replace("mqtt:\n  broker: embedded\n", "")  # the default; the example says which lines to replace

@@ -26,6 +26,7 @@ from sip_bridge.phone.settings import (
     Contact,
     DirectAccount,
     PortRange,
+    RealmCredentials,
     RegisteredAccount,
     Secret,
     SIPSettings,
@@ -174,6 +175,16 @@ _CONTACTS: Final = valid.list_of(
         Contact, {valid.required("name", "who it is"): valid.text, valid.required("number", "what to dial"): valid.text}
     )
 )
+_CREDENTIALS: Final = valid.list_of(
+    valid.section(
+        RealmCredentials,
+        {
+            valid.required("realm", "which proxy it is, as its challenge says"): valid.text,
+            valid.required("username", "the user name there"): valid.text,
+            valid.required("password", "the password there"): valid.secret,
+        },
+    )
+)
 
 _PORT_RANGE: Final = valid.section(
     PortRange, {valid.required("low", "the first port"): _PORT, valid.required("high", "the last port"): _PORT}
@@ -183,6 +194,11 @@ _PORT_RANGE: Final = valid.section(
 def _codec(value: Value) -> str:
     codec: str = valid.one_of("PCMU", "PCMA")(value.upper() if isinstance(value, str) else value)
     return codec
+
+
+def _algorithm(value: Value) -> str:
+    name: str = valid.one_of("md5", "sha-256", "sha-512-256")(value)
+    return name.upper()
 
 
 def _message_waiting(value: Value) -> bool | None:
@@ -330,6 +346,7 @@ _ANY_ACCOUNT: Final[_Keys] = {
     vol.Optional("contacts"): _CONTACTS,
     vol.Optional("codecs"): valid.list_of(_codec, at_least=1),
     vol.Optional("transport"): valid.one_of("udp", "tcp", "tls"),
+    vol.Optional("password"): valid.secret,
 }
 
 
@@ -339,6 +356,8 @@ def _account(kind: type[Account]) -> Callable[..., Account]:
         defaults = {"name": values["id"].replace("_", " ").replace("-", " ").strip().capitalize() or values["id"]}
         if kind is DirectAccount:
             defaults["user"] = values["id"]
+            if "username" in values and "password" not in values:
+                raise vol.Invalid("missing: a user name without it lets everybody ring", path=["password"])
         return kind(**{**defaults, **values})
 
     return build
@@ -348,6 +367,8 @@ _DIRECT: Final[_Keys] = {
     **_ANY_ACCOUNT,
     vol.Optional("user"): _USER_PART,
     vol.Optional("aliases"): valid.list_of(_USER_PART),
+    vol.Optional("username"): valid.text,
+    vol.Optional("algorithms"): valid.list_of(_algorithm, at_least=1),
     vol.Optional("allow_from"): valid.list_of(valid.network, at_least=1),
 }
 _REGISTERED: Final[_Keys] = {
@@ -356,8 +377,9 @@ _REGISTERED: Final[_Keys] = {
     valid.required("user", "the user name at the registrar"): _USER_PART,
     vol.Optional("port"): _PORT,
     vol.Optional("auth_user"): valid.text,
-    vol.Optional("password"): valid.secret,
     vol.Optional("realm"): valid.text,
+    vol.Optional("credentials"): _CREDENTIALS,
+    vol.Optional("min_algorithm"): _algorithm,
     vol.Optional("expires"): valid.integer(30, 86400),
     vol.Optional("keep_alive"): _keep_alive,
     vol.Optional("outbound_proxy"): valid.matching(valid.is_proxy, "a host name or an IP address, :port if need be"),

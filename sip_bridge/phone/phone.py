@@ -22,7 +22,7 @@ from sip_bridge.phone.events import CallChanged, CallFinished, PhoneEvent
 from sip_bridge.phone.media import MediaSession
 from sip_bridge.phone.settings import Account, DirectAccount, RegisteredAccount
 from sip_bridge.phone.transport.addresses import without_interface
-from sip_bridge.sip.auth import Credentials
+from sip_bridge.sip.digest import Credentials
 from sip_bridge.sip.events import (
     CallPlaced,
     CallReceived,
@@ -317,6 +317,8 @@ def line_of(account: Account) -> Line:
                 aliases=account.aliases,
                 transport=None if account.transport == "udp" else account.transport.upper(),
                 allow_from=account.allow_from,
+                credentials=_callers(account),
+                algorithms=account.algorithms,
             )
         case RegisteredAccount():
             return RegisteredLine(
@@ -327,11 +329,23 @@ def line_of(account: Account) -> Line:
                 registrar=Hop(host=account.server, port=account.port, transport=account.transport.upper()),
                 credentials=Credentials(username=account.auth_user or account.user, password=str(account.password)),
                 realm=account.realm,
+                realms=tuple(
+                    (each.realm, Credentials(username=each.username, password=str(each.password)))
+                    for each in account.credentials
+                ),
+                min_algorithm=account.min_algorithm,
                 expires=account.expires,
                 keep_alive=account.keep_alive,
                 outbound_proxy=_proxy_of(account),
                 message_waiting=account.message_waiting,
             )
+
+
+def _callers(account: DirectAccount) -> Credentials | None:
+    """What callers of a direct line have to know."""
+    if account.password is None:
+        return None
+    return Credentials(username=account.username or account.user, password=str(account.password))
 
 
 def _proxy_of(account: RegisteredAccount) -> SIPURI | None:

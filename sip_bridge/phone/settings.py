@@ -51,6 +51,15 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RealmCredentials:
+    """A user name and password for one realm, such as a proxy's that is not the registrar's."""
+
+    realm: str
+    username: str
+    password: Secret = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DirectAccount:
     """A line that is called by address, without a PBX: ``sip:<user>@<this host>``, an alias, or no user at all.
 
@@ -61,6 +70,9 @@ class DirectAccount:
     name: str
     user: str
     aliases: tuple[str, ...] = ()
+    username: str | None = None  # of callers; None: the account's user
+    password: Secret | None = field(default=None, repr=False)  # that callers have to know; None: nobody is asked
+    algorithms: tuple[str, ...] = ("SHA-256", "MD5")  # the preferred one first; an old device may know MD5 only
     transport: str = "udp"
     allow_from: tuple[Network, ...] = PRIVATE_NETWORKS
     allow_dial: tuple[str, ...] = ("*",)
@@ -84,9 +96,11 @@ class RegisteredAccount:
     auth_user: str | None = None
     password: Secret = field(default=Secret(""), repr=False)
     realm: str | None = None
+    credentials: tuple[RealmCredentials, ...] = ()
+    min_algorithm: str = "MD5"
     transport: str = "udp"
     expires: int = 300
-    keep_alive: float | None = None  # seconds; None: as a NAT or a connection needs it; 0: never
+    keep_alive: int | None = None  # seconds; None: as a NAT or a connection needs it; 0: never
     outbound_proxy: str | None = None
     message_waiting: bool | None = None
     allow_dial: tuple[str, ...] = ("*",)

@@ -186,7 +186,14 @@ class ClientRequest:
                 return
         elif status == SIPStatus.SERVICE_UNAVAILABLE and self._try_next(now):
             return
+        elif status.is_success and self._is_trusted(flow):
+            assert self.plan.authenticator is not None  # noqa: S101  # there is no trust without
+            self.plan.authenticator.proceed(response)
         self._user.response_received(self, response, now)
+
+    def _is_trusted(self, flow: Flow) -> bool:
+        authenticator, host = self.plan.authenticator, flow.remote[0]
+        return authenticator is not None and host == self.flow.remote[0] and authenticator.trusts(host)
 
     def _may_answer(self, response: SIPMessage, flow: Flow) -> bool:
         """Only the host that was asked gets credentials, and only while they may be right."""

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from sip_bridge.errors import RemoteProtocolError
 from sip_bridge.sip.capabilities import ACCEPT, ALLOW, ALLOW_EVENTS, IN_DIALOG_METHODS, unsupported_extensions
+from sip_bridge.sip.challenger import Challenger
 from sip_bridge.sip.core import Core, DialogUser
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.limits import Limits
@@ -25,6 +26,7 @@ class Dispatcher:
         self._core = core
         self._policy = policy
         self._limits = limits
+        self._challenger = Challenger(core)
         self._handlers: dict[str, Handler] = {}
 
     def serve(self, method: str, handler: Handler) -> None:
@@ -112,7 +114,8 @@ class Dispatcher:
         if user is not None:
             transaction = self._open(request, flow, now)
             with self._refusing(transaction, now):
-                user.receive_request(transaction, now)
+                if self._challenger.admits_within(transaction, now):
+                    user.receive_request(transaction, now)
         else:
             self._refuse_outside(request, flow, now)
 
@@ -144,11 +147,11 @@ class Dispatcher:
         transaction = self._open(request, flow, now)
         with self._refusing(transaction, now):
             refusal = self._refusal(request)
-            if refusal is None:
-                self._handlers[request.method or ""](transaction, now)
-            else:
+            if refusal is not None:
                 status, headers = refusal
                 transaction.respond(status, now, headers=headers)
+            elif self._challenger.admits(self._policy.line_for(request, flow), transaction, now):
+                self._handlers[request.method or ""](transaction, now)
 
     def _refusal(self, request: SIPMessage) -> tuple[SIPStatus, list[tuple[str, str]]] | None:
         """Why a request is refused before anyone looks whom it is for (§8.2.1 to §8.2.3)."""

@@ -7,7 +7,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from sip_bridge.errors import InvalidStateError
-from sip_bridge.sip.auth import Authenticator
+from sip_bridge.sip.auth import Authenticator, credentials_of
 from sip_bridge.sip.calls import Calls
 from sip_bridge.sip.capabilities import ACCEPT, CAPABILITIES
 from sip_bridge.sip.core import Core
@@ -132,10 +132,10 @@ class Endpoint:
         self._policy.add(line)
         if isinstance(line, RegisteredLine):
             authenticator = None
-            if line.credentials is not None:
+            if line.credentials is not None or line.realms:
                 authenticator = self._authenticators[line.id] = Authenticator(
-                    line.credentials,
-                    realm=line.realm,
+                    credentials_of(line),
+                    weakest=line.min_algorithm,
                     token=self._core.chance.token,
                     trusts=lambda host: self._core.routing.trusts(line.id, host),
                 )

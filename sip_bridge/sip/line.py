@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
-from sip_bridge.sip.auth import Credentials
+from sip_bridge.sip.digest import Credentials
 from sip_bridge.sip.flow import Hop
 from sip_bridge.sip.uri import SIPURI
 
@@ -18,6 +18,9 @@ class DirectLine:
     aliases: tuple[str, ...] = ()
     transport: str | None = None  # for a SIP URI that names none; None leaves it to DNS, and then UDP
     allow_from: tuple[IPv4Network | IPv6Network, ...] = ()
+    credentials: Credentials | None = None  # that callers have to show
+    realm: str = "sip-bridge"
+    algorithms: tuple[str, ...] = ("SHA-256", "MD5")  # that a challenge offers, the preferred one first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,8 @@ class RegisteredLine:
     registrar: Hop
     credentials: Credentials | None
     realm: str | None = None
+    realms: tuple[tuple[str, Credentials], ...] = ()  # of proxies that want other credentials
+    min_algorithm: str = "MD5"
     expires: int = 300
     keep_alive: float | None = None  # seconds; None: where a NAT or a connection asks for it; 0: never
     outbound_proxy: SIPURI | None = None

@@ -6,18 +6,20 @@ import re
 import pytest
 
 from sip_bridge.errors import RemoteProtocolError
-from sip_bridge.sip.auth import (
-    Authenticator,
+from sip_bridge.sip.auth import Authenticator, CredentialsManager
+from sip_bridge.sip.digest import (
+    Authorization,
     Challenge,
     Credentials,
-    CredentialsManager,
     DigestInput,
     authorization,
+    authorizations_of,
     challenges_of,
     digest_response,
     strongest,
 )
 from sip_bridge.sip.message import SIPMessage
+from tests.scenario import PBX, Party, RawPeer, Wire
 
 MUFASA = Credentials(username="Mufasa", password="Circle of Life")
 
@@ -198,15 +200,22 @@ def test_the_strongest_usable_challenge_of_each_realm_is_answered() -> None:
     assert strongest((new, token_only)) == ()
 
 
+def managing(*realms: str | None) -> CredentialsManager:
+    manager = CredentialsManager()
+    for realm in realms:
+        manager.add("alice", f"of {realm}", realm=realm)
+    return manager
+
+
 def test_a_session_key_keeps_its_first_cnonce_as_long_as_the_nonce_lives() -> None:
     tokens = iter("abc")
-    authenticator = Authenticator(SIP, realm=None, token=lambda _: next(tokens), trusts=lambda _: True)
+    authenticator = Authenticator(managing(None), token=lambda _: next(tokens), trusts=lambda _: True)
     assert authenticator.headers("INVITE", "sip:x", b"") == []
     learned = [
         authenticator.learn(unauthorized(f'WWW-Authenticate: Digest realm="r", nonce="{nonce}", qop="auth"'), set())
         for nonce in ("1", "1", "2")
     ]
-    assert learned == [True, False, True]
+    assert learned == [True, True, True]
     values = [authenticator.headers("INVITE", "sip:x", b"")[0][1] for _ in range(2)]
     assert [re.findall('nc=(.*), cnonce="(.*)"', value) for value in values] == [
         [("00000001", "b")],
@@ -215,7 +224,7 @@ def test_a_session_key_keeps_its_first_cnonce_as_long_as_the_nonce_lives() -> No
 
 
 def test_the_first_realm_is_pinned_and_others_get_no_answer() -> None:
-    authenticator = Authenticator(SIP, realm=None, token=lambda _: "c", trusts=lambda _: True)
+    authenticator = Authenticator(managing(None), token=lambda _: "c", trusts=lambda _: True)
     assert authenticator.learn(unauthorized('WWW-Authenticate: Digest realm="r", nonce="1"'), set())
     assert not authenticator.learn(unauthorized('WWW-Authenticate: Digest realm="evil", nonce="2"'), set())
     assert len(authenticator.headers("INVITE", "sip:x", b"")) == 1
@@ -247,3 +256,109 @@ def test_without_credentials_one_is_anonymous() -> None:
 
 def test_a_password_is_not_in_a_repr() -> None:
     assert repr(SIP) == "Credentials(username='alice')"
+
+
+def test_the_first_realm_of_a_registrar_and_of_a_proxy_are_pinned_each() -> None:
+    authenticator = Authenticator(managing(None), token=lambda _: "c", trusts=lambda _: True)
+    lines = ['WWW-Authenticate: Digest realm="pbx", nonce="1"', 'Proxy-Authenticate: Digest realm="edge", nonce="2"']
+    assert authenticator.learn(unauthorized(*lines), set())
+    assert not authenticator.learn(unauthorized('Proxy-Authenticate: Digest realm="evil", nonce="3"'), set())
+    made = authenticator.headers("INVITE", "sip:x", b"")
+    assert [(name, re.findall('realm="(.*?)"', value)) for name, value in made] == [
+        ("Authorization", ["pbx"]),
+        ("Proxy-Authorization", ["edge"]),
+    ]
+
+
+def answered_realms(authenticator: Authenticator) -> list[str]:
+    return [value.split('realm="')[1].split('"')[0] for _, value in authenticator.headers("INVITE", "sip:x", b"")]
+
+
+def test_every_realm_that_has_credentials_is_answered_with_its_own() -> None:
+    authenticator = Authenticator(managing("a", "b", None), token=lambda _: "c", trusts=lambda _: True)
+    lines = [f'Proxy-Authenticate: Digest realm="{realm}", nonce="{realm}"' for realm in "abcd"]
+    assert authenticator.learn(unauthorized(*lines), set())
+    assert answered_realms(authenticator) == ["a", "b", "c"]
+    answer = authenticator.headers("INVITE", "sip:x", b"")[1][1]
+    given = DigestInput(
+        challenge=Challenge(realm="b", nonce="b"),
+        credentials=Credentials(username="alice", password="of b"),
+        method="INVITE",
+        uri="sip:x",
+        content=b"",
+        cnonce="c",
+        count=1,
+    )
+    assert f'response="{digest_response(given)}"' in answer
+
+
+def test_credentials_with_a_realm_go_nowhere_else() -> None:
+    authenticator = Authenticator(managing("a"), token=lambda _: "c", trusts=lambda _: True)
+    assert not authenticator.learn(unauthorized('WWW-Authenticate: Digest realm="b", nonce="1"'), set())
+    assert authenticator.headers("INVITE", "sip:x", b"") == []
+
+
+def test_too_weak_an_algorithm_is_not_answered() -> None:
+    authenticator = Authenticator(managing(None), token=lambda _: "c", trusts=lambda _: True, weakest="SHA-256")
+    md5 = 'WWW-Authenticate: Digest realm="r", nonce="1"'
+    assert not authenticator.learn(unauthorized(md5), set())
+    assert authenticator.learn(unauthorized(md5, f"{md5}, algorithm=SHA-256"), set())
+
+
+def test_the_next_nonce_that_a_server_names_is_used(wire: Wire) -> None:
+    carol = Party(wire, "192.0.2.3")
+    carol.add_registered_line("620")
+    pbx = RawPeer(wire, PBX.host)
+    infos = [
+        [],
+        ['Authentication-Info: qop=auth, nextnonce="n2", rspauth="x"'],
+        ['Proxy-Authentication-Info: nextnonce="p2"', 'Authentication-Info: nextnonce=""'],
+        [],
+    ]
+    challenge = ['WWW-Authenticate: Digest realm="r", nonce="n1", qop="auth"']
+    statuses = iter([401, 200, 200, 200])
+
+    def answer(request: SIPMessage) -> None:
+        status = next(statuses)
+        pbx.respond(request, status, headers=[*infos.pop(0), *{401: challenge}.get(status, [])])
+
+    pbx.on_request = answer
+    for _ in range(3):
+        carol.do(carol.endpoint.register, "620")
+        wire.run(0.1)
+    used = [re.findall('nonce="(.*?)".*nc=(.*?),', message.get("authorization") or "") for message in pbx.received]
+    assert used == [[], [("n1", "00000001")], [("n2", "00000001")], [("n2", "00000002")]]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'Digest username="u", realm="r", nonce="n", uri="sip:x"',
+        'Digest username="u", realm="r", nonce="n", uri="sip:x", response="0", qop=auth, nc=1, cnonce="c"',
+        'Digest username="u", realm="r", nonce="n", uri="sip:x", response="0", qop=auth, nc=0000000g, cnonce="c"',
+        'Digest username="u", realm="r", nonce="n", uri="sip:x", response="0", qop=auth, nc=00000001',
+        'Digest username="u", realm="r", nonce="n", uri="sip:x", response="0", qop=token, nc=00000001, cnonce="c"',
+        "Digest nonsense",
+    ],
+)
+def test_a_malformed_answer_is_refused(line: str) -> None:
+    with pytest.raises(RemoteProtocolError):
+        authorizations_of(unauthorized(f"Authorization: {line}"))
+
+
+def test_an_answer_is_read_as_it_was_made() -> None:
+    given = ask(challenge_with("SHA-256", "auth"))
+    name, value = authorization(given)
+    (read,) = authorizations_of(unauthorized(f"{name}: {value}"))
+    assert read == Authorization(
+        username="alice",
+        realm="atlanta.example.com",
+        nonce="n",
+        uri="sip:bob@biloxi.example.com",
+        response=digest_response(given),
+        algorithm="SHA-256",
+        qop="auth",
+        cnonce="0a4f113b",
+        count=2,
+    )
+    assert read.expected_response(SIP, "INVITE", b"v=0\r\n") == read.response

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from sip_bridge.media.sdp import SessionDescription
-from sip_bridge.sip.auth import Authenticator, Credentials
+from sip_bridge.sip.auth import Authenticator, CredentialsManager
 from sip_bridge.sip.fields import NameAddr, Via
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.message import SIPMessage
@@ -192,9 +192,9 @@ def test_without_a_direction_media_flow_both_ways() -> None:
 
 @pytest.mark.parametrize("header", ["WWW-Authenticate", "Proxy-Authenticate"])
 def test_a_realm_with_commas_and_the_stronger_of_two_challenges_are_read(header: str) -> None:
-    authenticator = Authenticator(
-        Credentials(username="u", password="p"), realm=None, token=lambda size: "ab" * size, trusts=lambda _: True
-    )
+    manager = CredentialsManager()
+    manager.add("u", "p")
+    authenticator = Authenticator(manager, token=lambda size: "ab" * size, trusts=lambda _: True)
     challenge = 'Digest realm="a, b", nonce="n", qop="auth"'
     response = request(
         f"{header}: {challenge}, algorithm=MD5",
