@@ -243,16 +243,21 @@ class SIPMessage:
             raise RemoteProtocolError(f"version {self.version[:20]!r}", status=505)
         if len(self.uri) > self._limits.uri:
             raise RemoteProtocolError(f"a Request-URI of more than {self._limits.uri} characters", status=414)
-        for name in self._more.keys() & SINGLETONS:
-            if len(set(self.get_all(name))) > 1:
-                raise RemoteProtocolError(f"more than one {name}")
-        self._check_vias()
+        if self._more:
+            self._check_repeated()
         self._cut_content(stream=stream)
         if self.keys.method != self.method and self.is_request:
             status = 400 if self.method in METHODS else 501  # RFC 4475 §3.1.2.18
             raise RemoteProtocolError("CSeq method is not the request's", status=status)
+        if "via" in self._more or "," in self._first["via"]:
+            self._check_vias()
         if self.is_request and (not is_uri_text(self.uri) or self.heading.endswith(" ")):
             raise RemoteProtocolError("malformed Request-URI")
+
+    def _check_repeated(self) -> None:
+        for name in self._more.keys() & SINGLETONS:
+            if len(set(self.get_all(name))) > 1:
+                raise RemoteProtocolError(f"more than one {name}")
 
     def _check_vias(self) -> None:
         lines = self.get_all("via")
