@@ -27,6 +27,7 @@ from sip_bridge.phone.settings import (
     TLSSettings,
 )
 from sip_bridge.sip.limits import Limits
+from tests.phone.certificates import Authority
 
 EXAMPLE: Final = Path(__file__).parent.parent / "config.example.yaml"
 DOOR: Final = "accounts:\n  - {id: door, kind: direct}\n"
@@ -576,6 +577,25 @@ def test_no_secret_stands_in_the_repr_or_in_what_mqtt_shows(loaded: Load) -> Non
         "accounts: [{id: p, kind: registered, server: h, user: u, password: hunter3}, {id: d, kind: direct}]"
     )
     assert "hunter" not in repr(result) + json.dumps(redacted(result))
+
+
+def test_the_files_of_tls_stand_beside_the_configuration(tmp_path: Path) -> None:
+    issued = Authority(tmp_path).issue("door", "DNS:door.example", password="hunter2")
+    file = tmp_path / "config.yaml"
+    tls = "{certificate: door.pem, key: door.key, key_password: hunter2, ca: ca.pem}"
+    file.write_text(f"{DOOR}sip: {{tls: {tls}}}")
+    result = load(file)
+    assert result.sip.tls == TLSSettings(
+        certificate=issued.certificate, key=issued.key, key_password=Secret("hunter2"), ca=tmp_path / "ca.pem"
+    )
+    assert "hunter2" not in repr(result) + json.dumps(redacted(result))
+    file.write_text(f"{DOOR}sip:\n  tls: {tls.replace('hunter2', 'hunter3')}")
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    assert str(caught.value) == (
+        f"{file}:4: sip.tls.certificate: {issued.certificate} and the key in {issued.key} can't be read as PEM, "
+        "or key_password is wrong"
+    )
 
 
 def test_what_mqtt_shows_is_json(loaded: Load) -> None:

@@ -34,7 +34,10 @@ class Authority:
         self.certificate = folder / f"{name}.pem"
         (folder / "ca.cnf").write_text(_CONFIG)
         (folder / "index.txt").write_text("")
-        self._run("req", "-x509", *_KEY, f"{name}.key", "-nodes", "-out", f"{name}.pem", "-subj", f"/CN={name}")
+        self._run(
+            "req", "-x509", *_KEY, f"{name}.key", "-nodes", "-out", f"{name}.pem", "-subj", f"/CN={name}",
+            "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+        )  # fmt: skip
 
     def issue(self, name: str, *identities: str, until: str = "20490101000000Z", password: str | None = None) -> Issued:
         """``identities`` as in ``IP:127.0.0.1`` and ``DNS:pbx.example``; ``name`` is the CN, and the files'."""
@@ -42,7 +45,7 @@ class Authority:
         self._run("req", "-new", *_KEY, f"{name}.key", *protection, "-out", f"{name}.csr", "-subj", f"/CN={name}")
         extensions = self._folder / f"{name}.ext"
         names = f"subjectAltName={','.join(identities)}\n" if identities else ""
-        extensions.write_text(f"{names}basicConstraints=CA:FALSE\n")
+        extensions.write_text(f"{names}basicConstraints=CA:FALSE\nauthorityKeyIdentifier=keyid\n")
         signed_by = ("-config", "ca.cnf", "-cert", f"{self._name}.pem", "-keyfile", f"{self._name}.key")
         valid = ("-startdate", "20200101000000Z", "-enddate", until)
         self._run(

@@ -38,8 +38,7 @@ class StreamPeer(asyncio.Protocol):
         self.lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.stream = transport
+        self.stream = cast("asyncio.Transport", transport)
         self.local = transport.get_extra_info("sockname")[:2]
 
     def data_received(self, data: bytes) -> None:

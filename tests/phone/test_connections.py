@@ -273,13 +273,10 @@ async def test_what_was_sent_before_the_stop_still_arrives(user: Hearing, server
         flow = phone.flow_to("TCP", LOOPBACK, server.port)
         phone.send(message(branch="1"), flow)
         peer = await server.peer()
+        assert await peer.item() == MessageFramed(data=message(branch="1"))
         phone.send(message(branch="2", body=body), flow)
     phone.send(message(branch="3"), flow)
-    assert [await peer.item(), await peer.item(), await peer.item()] == [
-        MessageFramed(data=message(branch="1")),
-        MessageFramed(data=message(branch="2", body=body)),
-        None,
-    ]
+    assert [await peer.item(), await peer.item()] == [MessageFramed(data=message(branch="2", body=body)), None]
     assert user.failures.empty()
 
 
@@ -471,7 +468,7 @@ async def test_who_was_idle_for_long_makes_room(
     phone: Transports, user: Hearing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "MAX_INBOUND_PER_HOST", 1)
-    monkeypatch.setattr(connections, "EVICTABLE_AFTER", 0.0)
+    monkeypatch.setattr(connections, "EVICTABLE_AFTER", -1.0)
     async with connected("TCP", LOOPBACK, phone.port) as idle:
         idle.send(message())
         await user.message()
