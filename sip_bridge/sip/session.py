@@ -12,6 +12,7 @@ from sip_bridge.sip.client_request import HeaderList
 from sip_bridge.sip.core import Core
 from sip_bridge.sip.dialog import Dialog
 from sip_bridge.sip.dispatcher import has_foreign_body
+from sip_bridge.sip.event_package import EventType
 from sip_bridge.sip.events import (
     AnswerReceived,
     EndCause,
@@ -28,7 +29,7 @@ from sip_bridge.sip.session_timer import MIN_SE_HEADER, SessionTimer, is_too_bri
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.success import UnacknowledgedSuccess
 from sip_bridge.sip.transactions.layer import ServerTransaction
-from sip_bridge.sip.transfer import Referral, Transfer, is_refer_event
+from sip_bridge.sip.transfer import PACKAGE, Referral, Transfer
 from sip_bridge.sip.usage import NORMAL_CLEARING, InviteUsage
 
 RETRY_AFTER_BOUND: Final = 10  # seconds, RFC 3261 §14.2
@@ -143,6 +144,7 @@ class Session(InviteUsage):
     def _receive_bye(self, transaction: ServerTransaction, now: float) -> None:
         transaction.respond(SIPStatus.OK, now)
         self._signal("remote", "BYE")
+        self.transfer.peer_left()
         self._abort_pending(now)
         self.end(EndCause.HANGUP_REMOTE, q850=cause_of(transaction.request, Q850))
 
@@ -172,10 +174,10 @@ class Session(InviteUsage):
         self.referral.receive(transaction, now)
 
     def _receive_notify(self, transaction: ServerTransaction, now: float) -> None:
-        if is_refer_event(transaction.request):
+        if EventType.of(transaction.request).package == PACKAGE:
             self.transfer.receive_notify(transaction, now)
         else:
-            transaction.respond(SIPStatus.BAD_EVENT, now, headers=[("Allow-Events", "refer")])
+            transaction.respond(SIPStatus.BAD_EVENT, now, headers=[("Allow-Events", PACKAGE)])
 
     def _receive_prack(self, transaction: ServerTransaction, now: float) -> None:
         """Only a callee that rings waits for one (RFC 3262 §3)."""

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from sip_bridge.errors import InvalidStateError, RemoteProtocolError
 from sip_bridge.sip.client_request import ClientRequest
 from sip_bridge.sip.core import Core
+from sip_bridge.sip.event_package import EventType, SubscriptionStatus
 from sip_bridge.sip.events import EndCause, TransferEnded, TransferProgressed, TransferRequested
 from sip_bridge.sip.fields import NameAddr
 from sip_bridge.sip.message import SIPMessage
@@ -18,6 +19,7 @@ from sip_bridge.sip.uri import SIPURI, scheme_of
 if TYPE_CHECKING:
     from sip_bridge.sip.session import Session
 
+PACKAGE: Final = "refer"
 SILENCE: Final = 180.0  # seconds without a NOTIFY after which a transfer counts as failed
 LASTING: Final = 180  # seconds, the expiry that our NOTIFYs name
 
@@ -37,6 +39,7 @@ class Transfer:
         self._session = session
         self._alarm = core.alarm(self._silent)
         self._request: ClientRequest | None = None
+        self._is_accepted = False
 
     @property
     def is_open(self) -> bool:
@@ -59,12 +62,19 @@ class Transfer:
         """The call is over."""
         self._alarm.clear()
         self._request = None
+        self._is_accepted = False
+
+    def peer_left(self) -> None:
+        """A telephone system that agreed to a transfer may hang up at once, and tell no outcome."""
+        if self._is_accepted:
+            self._end(SIPStatus.OK, SIPStatus.OK.phrase)
 
     def response_received(self, request: ClientRequest, response: SIPMessage, now: float) -> None:
         """See `RequestUser`: a 2xx says that the peer will try, everything else that it will not."""
         status = SIPStatus(response.status)
         if request is not self._request or status.is_provisional:
             return
+        self._is_accepted = status.is_success
         if not status.is_success:
             self._end(status, response.phrase)
             if status == SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST:
@@ -81,16 +91,15 @@ class Transfer:
     def receive_notify(self, transaction: ServerTransaction, now: float) -> None:
         """How far the peer's call to the target is."""
         request = transaction.request
-        if not self.is_open:
+        if self._request is None or EventType.of(request).id not in (None, str(self._request.seq)):
             transaction.respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST, now)
             return
         transaction.respond(SIPStatus.OK, now)
         self._alarm.set(now + SILENCE)
         status = parse_fragment(request.content)
-        state = (request.get("subscription-state") or "").partition(";")[0].strip().lower()
         if status is not None and status.is_final:
             self._end(status, status.phrase)
-        elif state == "terminated":
+        elif SubscriptionStatus.of(request).word == "terminated":
             self._end(SIPStatus.TEMPORARILY_UNAVAILABLE, "no outcome was told")
         elif status is not None:
             self._core.emit(TransferProgressed(call=self._session.id, status=status))
@@ -199,8 +208,3 @@ def _target_of(uri: str) -> tuple[str, str | None]:
     params = tuple(pair for pair in parsed.params if pair[0].lower() != "method")
     target = SIPURI(scheme=parsed.scheme, user=parsed.user, host=parsed.host, port=parsed.port, params=params)
     return target.format(), replaces
-
-
-def is_refer_event(request: SIPMessage) -> bool:
-    """Whether a NOTIFY belongs to a REFER."""
-    return (request.get("event") or "").partition(";")[0].strip().lower() == "refer"

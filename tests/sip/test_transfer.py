@@ -173,6 +173,36 @@ def test_how_a_transfer_ends(
     assert (raw.words, ended.status, alice.endpoint.calls) == (["REFER", "200", "200", "200"], outcome, 1)
 
 
+def test_news_of_an_earlier_transfer_is_not_taken_for_this_one(
+    wire: Wire, alice: Party, raw: RawPeer, raw_call: str
+) -> None:
+    alice.do(alice.endpoint.transfer, raw_call, CAROL)
+    wire.run(0.1)
+    raw.respond(raw.last("REFER"), 202)
+    number = raw.last("REFER").cseq.number
+    busy = b"SIP/2.0 486 Busy Here"
+    for seq, event in enumerate((f"refer;id={number - 1}", f"refer;id={number}"), 1):
+        headers = (f"Event: {event}", "Subscription-State: active")
+        in_call(raw, alice, raw_call, "NOTIFY", *headers, seq=seq, content=busy)
+        wire.run(0.1)
+    assert raw.words == ["REFER", "481", "200"]
+    assert len(alice.told(TransferEnded)) == 1
+
+
+@pytest.mark.parametrize(("status", "ended"), [(202, True), (100, False)])
+def test_a_telephone_system_that_hangs_up_once_it_agreed_has_transferred(
+    wire: Wire, alice: Party, raw: RawPeer, raw_call: str, status: int, ended: bool
+) -> None:
+    alice.do(alice.endpoint.transfer, raw_call, CAROL)
+    wire.run(0.1)
+    raw.respond(raw.last("REFER"), status)
+    in_call(raw, alice, raw_call, "BYE")
+    wire.run(0.1)
+    expected = [TransferEnded(call=raw_call, status=SIPStatus.OK, phrase="OK")]
+    assert alice.told(TransferEnded) == expected * ended
+    assert len(alice.told(CallEnded)) == 1
+
+
 def test_a_peer_that_tells_no_more_has_transferred(wire: Wire, alice: Party, raw: RawPeer, raw_call: str) -> None:
     alice.do(alice.endpoint.transfer, raw_call, CAROL)
     wire.run(0.1)
