@@ -217,6 +217,9 @@ class IncomingCall(Session):
         self.is_confirmed = True
         self._signal("remote", "ACK")
         self._core.emit(CallConfirmed(call=self.id, answer=answer))
+        held, self._held = self._held, []
+        for send in held:
+            send()
         if self._hangup_wanted:
             self.hangup(now)
 

@@ -108,7 +108,9 @@ class Session(InviteUsage):
     def send_info(self, content_type: str, content: bytes) -> None:
         """INFO with a body (RFC 6086 §4.2.2 calls this legacy usage); `InfoAnswered` tells the outcome."""
         self.require_talking()
-        self.send_request("INFO", Info(self._core, self), content=content, headers=[("Content-Type", content_type)])
+        headers = [("Content-Type", content_type)]
+        info = Info(self._core, self)
+        self.when_confirmed(lambda: self.send_request("INFO", info, content=content, headers=headers))
 
     def refer(self, target: str, replaces: Replaces | None, now: float) -> None:
         """Ask the peer to call ``target``, taking the place of a call of ours if ``replaces`` names it."""

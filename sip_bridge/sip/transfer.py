@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from sip_bridge.errors import InvalidStateError, RemoteProtocolError
-from sip_bridge.sip.client_request import ClientRequest
+from sip_bridge.sip.client_request import ClientRequest, HeaderList
 from sip_bridge.sip.core import Core
 from sip_bridge.sip.event_package import EventType, SubscriptionStatus
 from sip_bridge.sip.events import EndCause, TransferEnded, TransferProgressed, TransferRequested
@@ -44,7 +44,7 @@ class Transfer:
     @property
     def is_open(self) -> bool:
         """Whether its outcome is still to come."""
-        return self._request is not None
+        return self._alarm.is_set
 
     def start(self, target: str, replaces: Replaces | None, now: float) -> None:
         """Send REFER; InvalidStateError while another transfer is under way."""
@@ -55,8 +55,11 @@ class Transfer:
             ("Refer-To", refer_to(target, replaces)),
             ("Referred-By", f"<{self._session.dialog.local.uri}>"),
         ]
-        self._request = self._session.send_request("REFER", self, headers=headers)
         self._alarm.set(now + SILENCE)
+        self._session.when_confirmed(lambda: self._send(headers))
+
+    def _send(self, headers: HeaderList) -> None:
+        self._request = self._session.send_request("REFER", self, headers=headers)
 
     def stop(self) -> None:
         """The call is over."""

@@ -1,7 +1,7 @@
 """A call as its dialog's usage (RFC 5057): who it is, its requests within the dialog, and its one end."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from sip_bridge.errors import InvalidStateError
@@ -39,6 +39,7 @@ class InviteUsage(ABC, DialogUser):
         self._contact_user = contact_user
         self._is_secure = is_secure  # the call was placed to a sips URI
         self._local_tag = core.chance.token()
+        self._held: list[Callable[[], object]] = []
         self.id = call
         self.line = line
         self.dialog: Dialog | None = None
@@ -63,6 +64,13 @@ class InviteUsage(ABC, DialogUser):
         """InvalidStateError unless the call was answered."""
         if not self.is_answered:
             raise InvalidStateError(f"call {self.id} is not answered")
+
+    def when_confirmed(self, send: Callable[[], object]) -> None:
+        """Send a request now, or when the ACK comes: it could overtake our 2xx and find no dialog at the caller."""
+        if self.is_confirmed:
+            send()
+        else:
+            self._held.append(send)
 
     def contact(self, flow: Flow) -> str:
         """Our URI towards a peer."""

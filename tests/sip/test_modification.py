@@ -345,3 +345,19 @@ def test_a_change_wanted_before_the_ack_waits_for_it(wire: Wire, bob: Party, raw
     raw.request(bob, "ACK", to_tag=raw.last("200").to.tag)
     wire.run(0.1)
     assert bob.told(OfferNeeded) == [OfferNeeded(call="raw-call")]
+
+
+def test_what_is_to_be_sent_before_the_ack_waits_for_it(wire: Wire, bob: Party, raw: RawPeer) -> None:
+    """It could overtake the 200, and the caller would know no such call."""
+    raw.request(bob, "INVITE", content=OFFER)
+    wire.run(0.1)
+    bob.do(bob.endpoint.answer, "raw-call", ANSWER)
+    bob.do(bob.endpoint.send_info, "raw-call", "text/plain", b"x")
+    bob.do(bob.endpoint.transfer, "raw-call", "sip:carol@192.0.2.3")
+    with pytest.raises(InvalidStateError, match="already"):
+        bob.endpoint.transfer("raw-call", "sip:dave@192.0.2.3", wire.now)
+    wire.run(0.1)
+    assert raw.words == ["200"]
+    raw.request(bob, "ACK", to_tag=raw.last("200").to.tag)
+    wire.run(0.1)
+    assert raw.words == ["200", "INFO", "REFER"]
