@@ -1,4 +1,4 @@
-"""SIPp, which plays SIP scenarios: its own (`uac`, `uas`) or those in tests/peers/sipp."""
+"""SIPp, which plays SIP scenarios: its own (`uac`, `uas`), those in tests/peers/sipp, or steps of `sipp_steps`."""
 
 import asyncio
 import csv
@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sip_bridge.sip.uri import format_host_port
-from tests.peers import missing
+from tests.peers import missing, sipp_steps
 from tests.peers.ports import LOOPBACK, free_port, tcp_port_taken, udp_port_taken
 from tests.peers.process import PeerError, Process
 
 SCENARIOS = Path(__file__).parent / "sipp"
+Scenario = str | Sequence[sipp_steps.Step]
 _TRANSPORTS = {"udp": "u1", "tcp": "t1"}  # one socket for all calls
 
 
@@ -97,7 +98,7 @@ class Sipp:
 
     async def call(
         self,
-        scenario: str,
+        scenario: Scenario,
         target: str,
         *,
         user: str = "service",
@@ -115,7 +116,7 @@ class Sipp:
 
     async def listen(
         self,
-        scenario: str,
+        scenario: Scenario,
         *,
         calls: int = 1,
         host: str = LOOPBACK,
@@ -135,15 +136,14 @@ class Sipp:
             run.stop()
 
     def _start(
-        self, scenario: str, host: str, port: int | None, transport: str, calls: int, words: Sequence[str]
+        self, scenario: Scenario, host: str, port: int | None, transport: str, calls: int, words: Sequence[str]
     ) -> SippRun:
         port = port or free_port()
-        own = SCENARIOS / f"{scenario}.xml"
-        folder = self._folder / f"sipp-{len(self._runs)}-{scenario}"
+        folder = self._folder / f"sipp-{len(self._runs)}"
         folder.mkdir()
         process = Process(
             self._command,
-            *(["-sf", own] if own.exists() else ["-sn", scenario]),
+            *_scenario_words(scenario, folder),
             *["-t", _TRANSPORTS[transport], "-i", host, "-p", str(port), "-mi", host, "-mp", str(free_port())],
             *["-m", str(calls), "-nostdin", "-recv_timeout", "30000"],
             *["-trace_msg", "-message_file", f"{folder}/messages.log", "-message_overwrite", "true"],
@@ -160,3 +160,12 @@ class Sipp:
 
 def _key_words(keys: Mapping[str, str] | None) -> list[str]:
     return [word for item in (keys or {}).items() for word in ("-key", *item)]
+
+
+def _scenario_words(scenario: Scenario, folder: Path) -> list[str | Path]:
+    if isinstance(scenario, str):
+        own = SCENARIOS / f"{scenario}.xml"
+        return ["-sf", own] if own.exists() else ["-sn", scenario]
+    path = folder / "steps.xml"
+    path.write_text(sipp_steps.scenario(scenario))
+    return ["-sf", path]
