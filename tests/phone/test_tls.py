@@ -257,6 +257,23 @@ async def test_the_name_that_was_proven_is_the_one_that_is_reused(
         assert await first.item() == MessageFramed(data=message(branch="3"))
 
 
+async def test_a_peer_that_proved_its_name_is_reached_by_its_address_too(
+    client: Transports, user: Hearing, authority: Authority
+) -> None:
+    """As PBXs are: their certificate has their name, and their Contact has their address."""
+    named = authority.issue("named", "DNS:pbx.example")
+    async with serving("TLS", tls=server_context(named)) as server:
+        assert client.established(LOOPBACK, server.port) is None
+        flow = client.flow_to("TLS", LOOPBACK, server.port, server_name="PBX.example")
+        client.send(message(branch="1"), flow)
+        peer = await server.peer()
+        assert await peer.item() == MessageFramed(data=message(branch="1"))
+        client.send(message(branch="2"), client.flow_to("TLS", LOOPBACK, server.port, server_name=LOOPBACK))
+        assert await peer.item() == MessageFramed(data=message(branch="2"))
+        assert client.established(LOOPBACK, server.port) == flow
+        assert server.peers.empty()
+
+
 async def test_local_ports_that_wait_for_a_connection_are_bounded(
     client: Transports, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ import logging
 from functools import partial
 
 from sip_bridge.phone.settings import SIPSettings
-from sip_bridge.phone.transport.addresses import family_of
+from sip_bridge.phone.transport.addresses import family_of, without_interface
 from sip_bridge.phone.transport.connections import Connections, TransportUser
 from sip_bridge.phone.transport.listener import Listener
 from sip_bridge.phone.transport.routes import Routes
@@ -103,7 +103,7 @@ class Transports:
         if transport == "UDP":
             local = (self._routes.told(self._routes.source(host), host), self.port)
             return Flow(transport=transport, local=local, remote=(host, port))
-        name = (server_name or host) if transport == "TLS" else None
+        name = without_interface(server_name or host).lower() if transport == "TLS" else None
         return self._connections.flow_to(transport, host, port, name)
 
     def established(self, host: str, port: int) -> Flow | None:

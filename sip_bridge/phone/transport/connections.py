@@ -117,9 +117,13 @@ class Connections:
         return replace(flow, local=(self._routes.told(source, host), local_port))
 
     def established(self, host: str, port: int) -> Flow | None:
-        """A flow over a TCP connection that is open to exactly this address; None when there is none."""
-        connections = self._by_peer.get(("TCP", host, port), [])
-        return next((replace(each.flow, connection=0) for each in connections if each.is_open), None)
+        """A flow over a connection that is open to exactly this address, TLS first; None when there is none."""
+        for transport in ("TLS", "TCP"):
+            wanted = Flow(transport=transport, local=("", 0), remote=(host, port), server_name=host)
+            connection = self._find(wanted)
+            if connection is not None and connection.is_open:
+                return replace(connection.flow, connection=0)
+        return None
 
     def abandon(self, flow: Flow) -> None:
         """End the connections to a flow's peer that come from the flow's local address."""
@@ -145,12 +149,17 @@ class Connections:
         return next((each for each in reversed(connections) if self._is_for(each, flow)), None)
 
     def _is_for(self, connection: Connection, flow: Flow) -> bool:
+        """Over TLS the name has to be the one that was proven (RFC 5923 §9.1), or no name but the peer's address.
+
+        PBXs with a certificate for their name put their address into Contact.
+        """
         if flow.transport != "TLS" or not self._tls.verifies:
             return True
         host, port = flow.remote
+        is_unnamed = flow.server_name in (None, without_interface(host))
         if connection.is_inbound:
-            return flow.server_name in (None, host) and port >= FIRST_CLIENT_PORT
-        return connection.flow.server_name == flow.server_name
+            return is_unnamed and port >= FIRST_CLIENT_PORT
+        return is_unnamed or connection.flow.server_name == flow.server_name
 
     def _own_port(self, flow: Flow) -> int:
         connection = self._find(flow)
