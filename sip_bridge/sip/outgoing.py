@@ -229,6 +229,8 @@ class OutgoingCall(Session):
         if leg.ack is not None:
             leg.ack.repeat()
             return
+        if self.is_confirmed and leg.dialog is self.dialog:
+            return  # a repetition: its offer still waits for the answer that goes into the ACK
         leg.dialog.confirm(response, request_uri=request.plan.uri)
         description = response.session_description
         if self.is_confirmed or self.is_over:

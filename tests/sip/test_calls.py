@@ -239,6 +239,18 @@ def test_a_delayed_offer_is_answered_in_the_ack(wire: Wire, bob: Party, raw: Raw
     assert bob.told(AnswerReceived) == []
 
 
+def test_the_answer_to_an_offer_of_the_2xx_may_take_a_while(wire: Wire, alice: Party, bob: Party) -> None:
+    call = alice.dial(bob, "alice", "door", offer=b"")
+    wire.run(0.1)
+    bob.do(bob.endpoint.answer, call, OFFER)
+    wire.run(2)
+    assert wire.words == ["INVITE", "200", "200", "200"]
+    alice.do(alice.endpoint.accept_offer, call, ANSWER)
+    wire.run(10)
+    assert wire.words[4:] == ["ACK"]
+    assert bob.told(CallConfirmed) == [CallConfirmed(call=call, answer=ANSWER)]
+
+
 def test_several_calls_at_once_stay_apart(wire: Wire, alice: Party, bob: Party) -> None:
     calls = [alice.dial(bob, "alice", "door") for _ in range(5)]
     wire.run(0.1)
