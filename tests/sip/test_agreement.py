@@ -1,6 +1,5 @@
 """Two endpoints over a wire that loses, reorders and duplicates: whatever they do, in the end they agree."""
 
-import random
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Literal
@@ -20,10 +19,9 @@ from sip_bridge.sip.events import (
 from sip_bridge.sip.incoming import IncomingCall
 from sip_bridge.sip.session import Session
 from sip_bridge.sip.status import SIPStatus
-from tests.scenario import ANSWER, OFFER, Party, Sent, Wire
+from tests.scenario import ANSWER, OFFER, Party
+from tests.sip.noise import Noise
 
-LOSS = 0.2
-MOST_LOSSES = 5  # of the same message
 QUIET = 400.0  # seconds in which every request is answered or given up, and every silent transfer too
 Side = Literal["alice", "bob"]
 sides = st.sampled_from(["alice", "bob"])
@@ -35,23 +33,10 @@ class Agreement(RuleBasedStateMachine):
 
     @initialize(seed=st.integers(0, 2**32))
     def begin(self, seed: int) -> None:
-        self.chance = random.Random(seed)
-        self.losses: Counter[bytes] = Counter()
-        self.wire = Wire(drops=self.loses, copies=self.copies)
+        self.wire = Noise(seed).wire()
         self.sides = {"alice": Applied(self.wire, "192.0.2.1"), "bob": Applied(self.wire, "192.0.2.2")}
         for name, party in self.sides.items():
             party.add_direct_line(name)
-
-    def loses(self, sent: Sent) -> bool:
-        """Never the same bytes for ever: then no protocol could agree."""
-        lost = self.chance.random() < LOSS and self.losses[sent.data] < MOST_LOSSES
-        self.losses[sent.data] += lost
-        return lost
-
-    def copies(self, _: Sent) -> tuple[float, ...]:
-        """Each message is late by up to a second, and one in five comes twice."""
-        times = 2 if self.chance.random() < 0.2 else 1
-        return tuple(self.chance.choice([0.0, 0.0, 0.05, self.chance.random()]) for _ in range(times))
 
     def sessions(self, side: str, is_it: Callable[[Session], bool] = lambda _: True) -> list[str]:
         return [call for call, session in self.sides[side].endpoint._core.sessions.items() if is_it(session)]
