@@ -136,7 +136,8 @@ class SIPMessage:
 
     def tokens(self, name: str) -> frozenset[str]:
         """The elements of a header of option tags or methods, in lower case."""
-        return frozenset(item.lower() for item in self.items(name))
+        items = (item.strip().lower() for line in self.get_all(name) for item in line.split(","))
+        return frozenset(item for item in items if item)
 
     def number(self, name: str) -> int | None:
         """A header of digits (Expires, Max-Forwards, ...), None when absent; trailing parameters are cut."""

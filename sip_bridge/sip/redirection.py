@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Final
 
 from sip_bridge.errors import RemoteProtocolError
-from sip_bridge.sip.fields import NameAddr
+from sip_bridge.sip.fields import NameAddr, split_leniently
 from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.uri import SIPURI
 
 MAX_REDIRECTIONS: Final = 5  # targets tried after the first one
+MAX_TARGETS: Final = 64  # of one response that are looked at
 
 
 class Redirection:
@@ -40,7 +41,7 @@ class Redirection:
 def _targets(response: SIPMessage) -> list[SIPURI]:
     """The SIP URIs of Contact by falling q; headers in them are not ours to send."""
     weighted: list[tuple[float, SIPURI]] = []
-    for item in response.items("contact"):
+    for item in split_leniently(response.get_all("contact"), limit=MAX_TARGETS):
         try:
             contact = NameAddr.parse(item)
             uri = contact.sip_uri

@@ -13,8 +13,11 @@ from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.phone import VoIPPhone
 from sip_bridge.phone.settings import DirectAccount, RegisteredAccount, Secret, SIPSettings
 from sip_bridge.phone.transport import routes
+from sip_bridge.sip import registration
 from sip_bridge.sip.message import SIPMessage
+from sip_bridge.sip.stream import PingReceived
 from tests.phone.peer import until
+from tests.phone.sip_peer import StreamPeer, serving
 
 TIMEOUT = 5.0
 
@@ -119,3 +122,47 @@ async def test_a_changed_local_address_is_registered_without_delay(kernel: Calla
         [f"<sip:620@127.0.0.1:{port}>"],
         [f"<sip:620@127.0.0.2:{port}>", f"<sip:620@127.0.0.1:{port}>;expires=0"],
     ]
+
+
+def granting(request: SIPMessage) -> bytes:
+    copied = [f"{name}: {request.get(name.lower())}" for name in ("Via", "From", "To", "Call-ID", "CSeq")]
+    return "\r\n".join(["SIP/2.0 200 OK", *copied, "Expires: 300", "Content-Length: 0", "", ""]).encode()
+
+
+async def register_at(peer: StreamPeer) -> str | None:
+    request = await peer.receive()
+    peer.send(granting(request))
+    return request.get("contact")
+
+
+async def test_a_connection_that_the_registrar_drops_is_registered_over_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registration, "STABLE_AFTER", 0.0)
+    async with serving("TCP") as server, SIPClient(SIPSettings(bind=("127.0.0.1",), port=0)) as client:
+        account = RegisteredAccount(
+            id="pbx", name="PBX", user="620", server="127.0.0.1", port=server.port, transport="tcp"
+        )
+        phone = VoIPPhone(client, account, listener=lambda *_: None)
+        phone.start()
+        first = await server.peer()
+        contact = await register_at(first)
+        await phone.registered(timeout=TIMEOUT)
+        first.reset()
+        second = await server.peer()
+        assert await register_at(second) == contact == f"<sip:620@127.0.0.1:{client.port};transport=tcp>"
+        client.transports.renew(client.transports.flow_to("TCP", "127.0.0.1", server.port))
+        third = await server.peer()
+        assert await register_at(third) == contact
+
+
+async def test_a_connection_to_the_registrar_is_kept_alive_by_pings(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving("TCP") as server, SIPClient(SIPSettings(bind=("127.0.0.1",), port=0)) as client:
+        monkeypatch.setattr(registration, "STREAM_INTERVAL", 0.05)
+        account = RegisteredAccount(
+            id="pbx", name="PBX", user="620", server="127.0.0.1", port=server.port, transport="tcp"
+        )
+        VoIPPhone(client, account, listener=lambda *_: None).start()
+        peer = await server.peer()
+        await register_at(peer)
+        assert isinstance(await peer.item(), PingReceived)
+        peer.send(b"\r\n")
+        assert isinstance(await peer.item(), PingReceived)
