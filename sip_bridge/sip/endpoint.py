@@ -58,6 +58,7 @@ class Endpoint:
         self._dispatcher.serve("MESSAGE", self._messages.receive)
         self._notifier = Notifier(self._core, self._policy)
         self._dispatcher.serve("NOTIFY", self._subscriber.receive_notify)
+        self._dispatcher.serve("REFER", _forbid)
         self._dispatcher.serve("SUBSCRIBE", self._notifier.receive_subscribe)
 
     # --- time and output ---
@@ -309,3 +310,8 @@ class Endpoint:
         found = self._policy.line_for(transaction.request, transaction.flow) is not None
         status = SIPStatus.OK if found else SIPStatus.NOT_FOUND
         transaction.respond(status, now, headers=CAPABILITIES)
+
+
+def _forbid(transaction: ServerTransaction, now: float) -> None:
+    """A REFER outside a call: nobody has us call somebody that way."""
+    transaction.respond(SIPStatus.FORBIDDEN, now)

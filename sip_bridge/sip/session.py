@@ -24,12 +24,13 @@ from sip_bridge.sip.instant_message import receive_message
 from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.modification import Modification, Refresh
 from sip_bridge.sip.reason import Q850, Reason, cause_of
+from sip_bridge.sip.referral import PACKAGE, Referral
 from sip_bridge.sip.replaces import Replaces
 from sip_bridge.sip.session_timer import MIN_SE_HEADER, SessionTimer, is_too_brief
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.success import UnacknowledgedSuccess
 from sip_bridge.sip.transactions.layer import ServerTransaction
-from sip_bridge.sip.transfer import PACKAGE, Referral, Transfer
+from sip_bridge.sip.transfer import Transfer
 from sip_bridge.sip.usage import NORMAL_CLEARING, InviteUsage
 
 RETRY_AFTER_BOUND: Final = 10  # seconds, RFC 3261 §14.2
@@ -181,6 +182,9 @@ class Session(InviteUsage):
         else:
             transaction.respond(SIPStatus.BAD_EVENT, now, headers=[("Allow-Events", PACKAGE)])
 
+    def _receive_subscribe(self, transaction: ServerTransaction, now: float) -> None:
+        self.referral.receive_subscribe(transaction, now)
+
     def _receive_prack(self, transaction: ServerTransaction, now: float) -> None:
         """Only a callee that rings waits for one (RFC 3262 §3)."""
         transaction.respond(SIPStatus.CALL_OR_TRANSACTION_DOESNT_EXIST, now)
@@ -269,6 +273,7 @@ class Session(InviteUsage):
         "MESSAGE": _receive_message,
         "REFER": _receive_refer,
         "NOTIFY": _receive_notify,
+        "SUBSCRIBE": _receive_subscribe,
         "PRACK": lambda self, transaction, now: self._receive_prack(transaction, now),  # the callee has its own
     }
 

@@ -310,6 +310,52 @@ def test_who_wants_no_reports_gets_none(wire: Wire, alice: Party, raw: RawPeer, 
     assert (raw.words, raw.last("202").get("refer-sub")) == (["202"], "false")
 
 
+@pytest.mark.parametrize(
+    ("headers", "answers", "states"),
+    [
+        (["Event: refer"], ["200"], ["active;expires=180"]),
+        (["Event: refer;id=1", "Expires: 60"], ["200"], ["active;expires=180"]),
+        (["Event: refer", "Expires: 0"], ["200"], ["terminated;reason=timeout"]),
+        (["Event: refer;id=9"], ["481"], []),
+        (["Event: presence"], ["489"], []),
+    ],
+)
+def test_the_peer_prolongs_our_reports_or_wants_no_more(
+    wire: Wire, alice: Party, raw: RawPeer, raw_call: str, headers: list[str], answers: list[str], states: list[str]
+) -> None:
+    in_call(raw, alice, raw_call, "REFER", f"Refer-To: <{CAROL}>")
+    wire.run(0.1)
+    alice.do(alice.endpoint.accept_transfer, raw_call)
+    wire.run(0.1)
+    raw.respond(raw.last("NOTIFY"), 200)
+    raw.received.clear()
+    in_call(raw, alice, raw_call, "SUBSCRIBE", *headers, seq=2)
+    wire.run(0.1)
+    notifies = [message for message in raw.received if message.method == "NOTIFY"]
+    assert [message.get("subscription-state") for message in notifies] == states
+    assert [word for word in raw.words if word != "NOTIFY"] == answers
+    assert {message.content for message in notifies} <= {b"SIP/2.0 100 Trying\r\n"}
+
+
+def test_who_wants_no_more_reports_gets_none(wire: Wire, alice: Party, raw: RawPeer, raw_call: str) -> None:
+    in_call(raw, alice, raw_call, "REFER", f"Refer-To: <{CAROL}>")
+    wire.run(0.1)
+    alice.do(alice.endpoint.accept_transfer, raw_call)
+    for seq in (2, 3):
+        in_call(raw, alice, raw_call, "SUBSCRIBE", "Event: refer", "Expires: 0", seq=seq)
+        wire.run(0.1)
+    raw.received.clear()
+    alice.do(alice.endpoint.report_transfer, raw_call, SIPStatus.OK)
+    wire.run(0.1)
+    assert raw.words == []
+
+
+def test_a_subscription_without_a_transfer_gets_481(wire: Wire, alice: Party, raw: RawPeer, raw_call: str) -> None:
+    in_call(raw, alice, raw_call, "SUBSCRIBE", "Event: refer")
+    wire.run(0.1)
+    assert raw.words == ["481"]
+
+
 def test_a_second_refer_has_to_wait(wire: Wire, alice: Party, raw: RawPeer, raw_call: str) -> None:
     for seq in (1, 2):
         in_call(raw, alice, raw_call, "REFER", f"Refer-To: <{CAROL}>", seq=seq)
