@@ -679,7 +679,9 @@ def test_the_example_shows_five_things_more() -> None:
 def test_each_part_that_the_example_comments_out_works(
     block: str, folder: Path, loaded: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (folder / "secrets.yaml").write_text("mqtt_password: a\nfritzbox_password: b\ndoor_password: d\n")
+    (folder / "secrets.yaml").write_text(
+        "mqtt_password: a\nfritzbox_password: b\ndoor_password: d\npbx_proxy_password: e\n"
+    )
     monkeypatch.setenv("PBX_PASSWORD", "c")
     text = EXAMPLE.read_text(encoding="utf-8")
     before = text.replace("mqtt:\n  broker: embedded\n", "")  # the default; the example says which lines to replace

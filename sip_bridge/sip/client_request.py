@@ -178,7 +178,7 @@ class ClientRequest:
         status = SIPStatus(response.status)
         self.has_progressed |= status.is_provisional
         if self.plan.learns_address and flow.remote[0] == self.flow.remote[0]:
-            self._core.addresses.learn(response, self.flow)
+            self._core.learn_address(response, self.flow, now)
         if status in (SIPStatus.UNAUTHORIZED, SIPStatus.PROXY_AUTHENTICATION_REQUIRED):
             if self._may_answer(response, flow):
                 self._auth_rounds += 1

@@ -72,6 +72,7 @@ class Core:
         self.schedule = Schedule()
         self.layer = TransactionLayer(timers=timers, schedule=self.schedule, transmit=self._transmit)
         self.outbox: deque[Output] = deque()
+        self.readdressed: list[Callable[[Flow, float], None]] = []  # who follows our address over a flow
         self.observers: list[Callable[[Output], None]] = []  # usages that follow what others do
         self.counters: Counter[str] = Counter()
         self.dialogs: dict[DialogKey, DialogUser] = {}
@@ -91,6 +92,12 @@ class Core:
         self.outbox.append(output)
         for observe in self.observers:
             observe(output)
+
+    def learn_address(self, response: SIPMessage, flow: Flow, now: float) -> None:
+        """A registrar's response shows where we look to be."""
+        if self.addresses.learn(response, flow):
+            for tell in self.readdressed:
+                tell(flow, now)
 
     def contact(self, flow: Flow, user: str, *, secure: bool = False) -> str:
         """Where the peer at the other end of a flow reaches us; ``secure`` when it is a sips URI (RFC 5630 §3.3)."""

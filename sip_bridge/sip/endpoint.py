@@ -45,6 +45,7 @@ class Endpoint:
     ) -> None:
         self._core = Core(timers=timers, entropy=entropy, user_agent=user_agent)
         self._core.addresses.is_fixed = not learns_address
+        self._core.readdressed.append(self._readdressed)
         self._policy = Policy(self._core.routing)
         self._registrations: dict[str, Registration] = {}
         self._authenticators: dict[str, Authenticator] = {}
@@ -125,6 +126,11 @@ class Endpoint:
     def knows(self, flow: Flow) -> bool:
         """Whether a peer may ask for something outside a dialog."""
         return self._policy.is_known(flow)
+
+    def _readdressed(self, flow: Flow, now: float) -> None:
+        for registration in self._registrations.values():
+            if registration.flow == flow:
+                registration.readdressed(flow, now)
 
     # --- lines ---
 

@@ -19,17 +19,18 @@ class PublicAddresses:
         self._learned: OrderedDict[tuple[str, Address, str], Address] = OrderedDict()
         self.is_fixed = False  # a person said which address others are told
 
-    def learn(self, response: SIPMessage, flow: Flow) -> None:
-        """Take the address from a registrar's response over a flow, or forget it when it is our own."""
+    def learn(self, response: SIPMessage, flow: Flow) -> bool:
+        """Take the address from a registrar's response, or forget it when it is our own; True when it changed."""
         if self.is_fixed:
-            return
+            return False
         key = _key(flow)
         seen = _seen(response, flow)
-        self._learned.pop(key, None)
+        former = self._learned.pop(key, flow.local)
         if seen is not None and seen != flow.local:
             self._learned[key] = seen
             if len(self._learned) > MAX_LEARNED:
                 self._learned.popitem(last=False)
+        return self.of(flow) != former
 
     def of(self, flow: Flow) -> Address:
         """Our address as the peer of a flow should name it."""

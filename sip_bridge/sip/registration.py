@@ -91,6 +91,11 @@ class Registration:
             self._failures = 0
             self._refresh(now)
 
+    def readdressed(self, flow: Flow, now: float) -> None:
+        """Our registrar saw another line come from a new address over our flow."""
+        if self._current is None and self.state is RegistrationState.REGISTERED:
+            self._rebind(flow, now)
+
     # --- REGISTER ---
 
     def _refresh(self, now: float) -> None:

@@ -152,6 +152,23 @@ def test_a_nat_that_is_gone_is_forgotten(wire: Wire, carol: Party) -> None:
     assert registrar.contacts[2:] == [[PUBLIC], [OWN, f"{PUBLIC};expires=0"]]
 
 
+def test_a_new_public_address_that_one_line_learns_is_registered_for_all(wire: Wire, carol: Party) -> None:
+    carol.add_registered_line("621")
+    registrar = Registrar(wire)
+    registrar.seen = seen_as(ROUTER, 1024)
+    register(carol, 100)
+    carol.do(carol.endpoint.register, "621")
+    wire.run(1)
+    registrar.received.clear()
+    registrar.seen = seen_as("203.0.113.10", 7)
+    wire.run(200)
+    assert registrar.contacts == [
+        [PUBLIC],
+        ["<sip:621@203.0.113.10:7>", f"<sip:621@{ROUTER}:1024>;expires=0"],
+        ["<sip:620@203.0.113.10:7>", f"{PUBLIC};expires=0"],
+    ]
+
+
 def test_a_nat_that_changes_its_port_each_time_causes_no_storm(wire: Wire, carol: Party) -> None:
     registrar = Registrar(wire)
     registrar.seen = lambda: f"received={ROUTER};rport={1024 + len(registrar.received)}"
