@@ -9,6 +9,7 @@ from tests.end_to_end.bridge import Bridge, Client, check_contract
 from tests.peers.asterisk import Asterisk
 from tests.peers.mosquitto import Mosquitto
 from tests.peers.mqtt import MqttRecorder
+from tests.phone.certificates import Authority
 
 
 @pytest.fixture
@@ -26,6 +27,12 @@ async def client(bridge: Bridge, recorder: MqttRecorder) -> AsyncIterator[Client
     yield client
     await recorder.settled()
     check_contract(recorder.messages)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who signs the certificates of peers that speak TLS."""
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture

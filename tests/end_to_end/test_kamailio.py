@@ -21,11 +21,6 @@ TRANSPORTS = ("udp", "tcp", "tls")
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Kamailio]:
     certificate = authority.issue("kamailio", "IP:127.0.0.1")
     kamailio = Kamailio(tmp_path_factory.mktemp("kamailio"), certificate=certificate)

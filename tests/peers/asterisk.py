@@ -6,6 +6,9 @@
 | 200 | is busy | | 204 | answers and records (`recordings`) |
 | 201 | rings and never answers | | 620 | calls whoever registered as 620 |
 | 202 | answers, hangs up after a second | | 101 | calls whoever registered as 101 |
+| 205 | answers and prints four keys | | 621 | as 101; with 100rel, session timers, keys by INFO |
+| 206 | answers and presses 1, * and # | | 622, 623 | as 101; they send sound to each other directly |
+| 207 | answers and transfers the caller to 600 | | | |
 
 Who subscribes to 100 watches the calls of 101; a text to any number comes back to 620 as "Re: ...".
 """
@@ -15,10 +18,17 @@ import re
 from pathlib import Path
 
 from tests.peers.forky import forky_command
-from tests.peers.ports import LOOPBACK, free_port, free_ports
+from tests.peers.ports import LOOPBACK, free_ports
 from tests.peers.process import PeerError, Process
+from tests.phone.certificates import Issued
 
-USERS = ("620", "101")
+USERS = {  # and what is special about them
+    "620": "",
+    "101": "",
+    "621": "100rel=required\ntimers=always\ntimers_sess_expires=90\ndtmf_mode=info\n",
+    "622": "direct_media=yes\n",
+    "623": "direct_media=yes\n",
+}
 _RTP_PORTS = 200
 
 _FOLDERS = {
@@ -32,13 +42,13 @@ _FOLDERS = {
 }
 
 _MODULES = """
-app_dial app_echo app_playback app_record app_voicemail bridge_native_rtp bridge_simple bridge_softmix chan_pjsip
-codec_alaw codec_gsm codec_ulaw format_gsm format_pcm format_wav func_callerid pbx_config res_clioriginate
-res_pjproject res_pjsip res_pjsip_authenticator_digest res_pjsip_caller_id res_pjsip_dialog_info_body_generator
-res_pjsip_dtmf_info res_pjsip_endpoint_identifier_user res_pjsip_exten_state res_pjsip_logger res_pjsip_messaging
-res_pjsip_mwi res_pjsip_mwi_body_generator res_pjsip_nat res_pjsip_outbound_publish res_pjsip_pubsub res_pjsip_refer
-res_pjsip_registrar res_pjsip_rfc3326 res_pjsip_sdp_rtp res_pjsip_session res_rtp_asterisk res_sorcery_astdb
-res_sorcery_config res_sorcery_memory res_timing_timerfd
+app_dial app_echo app_playback app_read app_record app_senddtmf app_transfer app_voicemail bridge_native_rtp
+bridge_simple bridge_softmix chan_pjsip codec_alaw codec_gsm codec_ulaw format_gsm format_pcm format_wav func_callerid
+pbx_config res_clioriginate res_musiconhold res_pjproject res_pjsip res_pjsip_authenticator_digest res_pjsip_caller_id
+res_pjsip_dialog_info_body_generator res_pjsip_dtmf_info res_pjsip_endpoint_identifier_user res_pjsip_exten_state
+res_pjsip_logger res_pjsip_messaging res_pjsip_mwi res_pjsip_mwi_body_generator res_pjsip_nat
+res_pjsip_outbound_publish res_pjsip_pubsub res_pjsip_refer res_pjsip_registrar res_pjsip_rfc3326 res_pjsip_sdp_rtp
+res_pjsip_session res_rtp_asterisk res_sorcery_astdb res_sorcery_config res_sorcery_memory res_timing_timerfd
 """
 
 _DIALPLAN = """
@@ -57,7 +67,15 @@ exten => 203,1,Answer()
  same => n,Hangup()
 exten => 204,1,Answer()
  same => n,Record({recordings}/%d.wav,,60,qk)
-exten => _[16][02][01],1,Set(CALLERID(all)=Kitchen <101>)
+exten => 205,1,Answer()
+ same => n,Read(keys,,4)
+exten => 206,1,Answer()
+ same => n,Wait(0.2)
+ same => n,SendDTMF(1*#)
+ same => n,Wait(60)
+exten => 207,1,Answer()
+ same => n,Transfer(PJSIP/sip:600@{address})
+exten => _[16][02][0123],1,Set(CALLERID(all)=Kitchen <101>)
  same => n,Dial(PJSIP/${{EXTEN}},60)
 [texts]
 exten => _X.,1,Set(MESSAGE(body)=Re: ${{MESSAGE(body)}})
@@ -76,6 +94,7 @@ direct_media=no
 rtp_symmetric=yes
 dtmf_mode=rfc4733
 message_context=texts
+{special}
 
 [{user}]
 type=auth
@@ -90,6 +109,17 @@ remove_existing=yes
 minimum_expiration=5
 maximum_expiration=10
 mailboxes={user}@default
+qualify_frequency=5
+"""
+
+_TLS = """
+[tls]
+type=transport
+protocol=tls
+method=tlsv1_2
+bind={host}:{port}
+cert_file={issued.certificate}
+priv_key_file={issued.key}
 """
 
 _VOICEMAIL = """
@@ -104,11 +134,13 @@ pollfreq=1
 
 
 class Asterisk:
-    """Asterisk on loopback, UDP and TCP on one port, with files of its own."""
+    """Asterisk on loopback with files of its own: UDP and TCP on one port, TLS on the next one with a certificate."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, certificate: Issued | None = None) -> None:
         self.host = LOOPBACK
-        self.port = free_port()
+        self.port = free_ports(2)
+        self.tls_port = self.port + 1
+        self._certificate = certificate
         self.recordings = folder / "recordings"
         self._folder = folder
         self._config = folder / "etc" / "asterisk.conf"
@@ -185,6 +217,8 @@ class Asterisk:
         for name in (*_FOLDERS.values(), "recordings"):
             (self._folder / name).mkdir(exist_ok=True)
         rtp = free_ports(_RTP_PORTS)
+        issued = self._certificate
+        tls = "" if issued is None else _TLS.format(host=self.host, port=self.tls_port, issued=issued)
         files = {
             "asterisk.conf": (
                 "[directories]\n"
@@ -194,6 +228,7 @@ class Asterisk:
             "modules.conf": "[modules]\nautoload = no\n" + "".join(f"load = {name}.so\n" for name in _MODULES.split()),
             "logger.conf": "[logfiles]\nconsole => notice,warning,error,verbose\n",
             "voicemail.conf": _VOICEMAIL,
+            "musiconhold.conf": "[default]\nmode=files\ndirectory=/usr/share/asterisk/sounds/en\n",
             "rtp.conf": f"[general]\nrtpstart={rtp}\nrtpend={rtp + _RTP_PORTS - 1}\n",
             "extensions.conf": _DIALPLAN.format(recordings=self.recordings, address=self.address),
             "pjsip.conf": "[global]\ntype=global\ndebug=yes\n"
@@ -201,7 +236,11 @@ class Asterisk:
                 f"[{protocol}]\ntype=transport\nprotocol={protocol}\nbind={self.address}\n"
                 for protocol in ("udp", "tcp")
             )
-            + "".join(_USER.format(user=user, password=self.password(user)) for user in USERS),
+            + "".join(
+                _USER.format(user=user, password=self.password(user), special=special)
+                for user, special in USERS.items()
+            )
+            + tls,
         }
         for name, text in files.items():
             (self._folder / "etc" / name).write_text(text)
