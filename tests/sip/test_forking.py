@@ -1,8 +1,8 @@
 """One INVITE, several answers (RFC 3261 §13.2.2.4)."""
 
-from sip_bridge.sip.events import CallAnswered, CallEnded, EndCause
+from sip_bridge.sip.events import CallAnswered, CallEnded, CallProgressed, EndCause
 from sip_bridge.sip.message import SIPMessage
-from tests.scenario import ANSWER, OFFER, Party, RawPeer, Wire
+from tests.scenario import ANSWER, OFFER, Party, RawPeer, Wire, assert_nothing_left
 
 
 def dialled(wire: Wire, alice: Party, raw: RawPeer) -> tuple[str, SIPMessage]:
@@ -85,3 +85,46 @@ def test_a_200_without_to_tag_makes_a_dialog_all_the_same(wire: Wire, alice: Par
     assert raw.words == ["INVITE", "ACK", "BYE"]
     assert raw.last("BYE").to.tag is None
     assert alice.told(CallEnded) == [CallEnded(call=call, cause=EndCause.HANGUP_LOCAL)]
+
+
+# --- several phones that ring: early dialogs (§13.2.2.4) ---
+
+
+def test_each_phone_that_rings_has_its_early_dialog_until_one_answers(wire: Wire, alice: Party, raw: RawPeer) -> None:
+    call, invite = dialled(wire, alice, raw)
+    for number, tag in enumerate(("kitchen", "hall"), 1):
+        raw.respond(invite, 183, to_tag=tag, content=ANSWER.replace(b"20000", b"2000%d" % number))
+    wire.run(0.1)
+    progressed = [e.answer for e in alice.told(CallProgressed) if isinstance(e, CallProgressed)]
+    assert progressed == [ANSWER.replace(b"20000", b"20001"), ANSWER.replace(b"20000", b"20002")]
+    assert len(alice.endpoint._core.dialogs) == 2
+    raw.respond(invite, 200, to_tag="kitchen", content=ANSWER)
+    wire.run(0.1)
+    assert [dialog.remote.tag for dialog in [alice.endpoint._core.sessions[call].dialog] if dialog] == ["kitchen"]
+    assert len(alice.endpoint._core.dialogs) == 1
+
+
+def test_a_request_in_the_early_dialog_of_one_phone_counts_its_own_numbers(
+    wire: Wire, alice: Party, raw: RawPeer
+) -> None:
+    call, invite = dialled(wire, alice, raw)
+    for tag in ("kitchen", "hall"):
+        raw.respond(invite, 180, to_tag=tag)
+    wire.run(0.1)
+    for tag, seq in (("kitchen", 5), ("hall", 3), ("hall", 3)):
+        raw.request(alice, "OPTIONS", call_id=call, from_tag=tag, to_tag=invite.from_.tag, seq=seq)
+        wire.run(0.1)
+    assert raw.words == ["INVITE", "200", "200", "500"]
+
+
+def test_giving_up_ends_every_early_dialog(wire: Wire, alice: Party, raw: RawPeer) -> None:
+    call, invite = dialled(wire, alice, raw)
+    for tag in ("kitchen", "hall"):
+        raw.respond(invite, 180, to_tag=tag)
+    wire.run(0.1)
+    alice.do(alice.endpoint.hangup, call)
+    wire.run(0.1)
+    raw.respond(raw.last("CANCEL"), 200)
+    raw.respond(invite, 487, to_tag="kitchen")
+    assert_nothing_left(wire, alice)
+    assert len(alice.endpoint._core.dialogs) == 0
