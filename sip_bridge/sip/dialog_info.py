@@ -211,7 +211,7 @@ def _attributes(values: Mapping[str, str | None]) -> str:
 
 
 def _legal(text: str) -> str:
-    """XML 1.0 has no control characters, no lone surrogates, and no U+FFFE and U+FFFF (§2.2)."""
+    """XML 1.0 (its section 2.2) has no control characters, no lone surrogates, and no U+FFFE and U+FFFF."""
     return "".join(c if _is_legal(c) else "\ufffd" for c in text)
 
 

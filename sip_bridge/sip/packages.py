@@ -1,4 +1,7 @@
-"""The event packages that we subscribe to: what their notifications carry, and the fact that follows from it."""
+"""The event packages that we subscribe to: what their notifications carry, and the fact that follows from it.
+
+RFC 3842, RFC 4235.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

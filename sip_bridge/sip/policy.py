@@ -1,4 +1,7 @@
-"""Who may ring: the one place that decides whether a request outside a dialog is acted on, and for which line."""
+"""Who may ring: the one place that decides whether a request outside a dialog is acted on, and for which line.
+
+RFC 3261 §8.2.2.1, §26.1.
+"""
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address

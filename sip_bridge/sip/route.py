@@ -89,7 +89,7 @@ class Routing:
     # --- what a registrar says ---
 
     def learn(self, line_id: str, response: SIPMessage) -> bool:
-        """Take the Service-Route of a 2xx to REGISTER, or that there is none; False when it makes no sense (§6.1)."""
+        """Take the Service-Route of a 2xx to REGISTER (RFC 3608), or that there is none; False if it makes no sense."""
         way = self._ways[line_id]
         try:
             route = _service_route(response)

@@ -1,4 +1,7 @@
-"""What a message's transaction and dialog are found by, read without making the typed values."""
+"""What a message's transaction and dialog are found by, read without making the typed values.
+
+RFC 3261 §12.2.2, §17.1.3, §17.2.3.
+"""
 
 import re
 from typing import Final, NamedTuple

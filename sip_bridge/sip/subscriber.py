@@ -1,4 +1,7 @@
-"""Every subscription of an endpoint, among them those to the lines' own mailboxes; and what is notified unasked."""
+"""Every subscription of an endpoint, among them those to the lines' own mailboxes; and what is notified unasked.
+
+RFC 6665 §4.1, RFC 3842.
+"""
 
 from typing import Final
 

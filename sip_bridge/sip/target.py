@@ -1,4 +1,4 @@
-"""What an application may dial: the Request-URI that a text means, and headers that go along."""
+"""What an application may dial: the Request-URI that a text means, and headers that go along (RFC 3261 §8.1.1.1)."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,7 @@
-"""How messages travel: UDP, TCP and TLS over IPv4 and IPv6 at the same time, on sockets that every line shares."""
+"""How messages travel: UDP, TCP and TLS over IPv4 and IPv6 at the same time, on sockets that every line shares.
+
+RFC 3261 §18.
+"""
 
 import logging
 from functools import partial

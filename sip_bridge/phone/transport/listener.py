@@ -1,4 +1,4 @@
-"""Takes the connections of peers."""
+"""Takes the connections of peers (RFC 3261 §18.2.1)."""
 
 import asyncio
 import errno

@@ -1,4 +1,4 @@
-"""Which of our addresses a peer is told, and from which one we send to it."""
+"""Which of our addresses a peer is told, and from which one we send to it (RFC 3261 §18.1.1)."""
 
 import asyncio
 import errno

@@ -1,4 +1,4 @@
-"""The sockets that SIP listens on: every address, UDP and TCP on one port number, TLS on its own."""
+"""The sockets that SIP listens on: every address, UDP and TCP on one port number, TLS on its own (RFC 3261 §18)."""
 
 import errno
 import logging

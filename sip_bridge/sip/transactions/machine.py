@@ -1,4 +1,4 @@
-"""What the four machines share: a table of transitions that the code runs on and the figures are drawn from."""
+"""What the four machines of RFC 3261 §17 share: the table that the code runs on and the figures are drawn from."""
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
