@@ -143,8 +143,8 @@ class SIPClient:
         return self.endpoint.knows(flow)
 
     def is_busy(self) -> bool:
-        """Whether a call is up."""
-        return bool(self._line_of)
+        """Whether a peer may need the connection that it made later: a call is up, or somebody watches a line."""
+        return bool(self._line_of) or self.endpoint.watchers > 0
 
     def _dispatch(self, event: Event) -> None:
         if isinstance(event, LineEvent):

@@ -95,6 +95,11 @@ class Endpoint:
         return len(self._core.sessions)
 
     @property
+    def watchers(self) -> int:
+        """How many peers have subscribed to what our lines do."""
+        return len(self._notifier)
+
+    @property
     def has_open_requests(self) -> bool:
         """Whether a request of ours still waits for its final response."""
         return self._core.layer.has_open_requests

@@ -30,6 +30,9 @@ class Notifier:
         self._states = CallStates(token=core.chance.token, on_change=self._changed)
         core.observers.append(self._states.observe)
 
+    def __len__(self) -> int:
+        return len(self._watchers)
+
     def receive_subscribe(self, transaction: ServerTransaction, now: float) -> None:
         """A SUBSCRIBE outside any dialog."""
         request, flow = transaction.request, transaction.flow

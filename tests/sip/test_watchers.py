@@ -429,3 +429,11 @@ def test_the_end_of_a_call_that_was_never_seen_changes_nothing() -> None:
     states.observe(CallEnded(call="x", cause=EndCause.TIMEOUT))
     states.observe(CallSignaled(call="x", origin="local", method="INVITE", status=SIPStatus.RINGING))
     assert (changed, states.of("door")) == ([], {})
+
+
+def test_the_endpoint_says_how_many_watch(wire: Wire, bob: Party, lamp: Lamp) -> None:
+    lamp.subscribe(bob)
+    before = bob.endpoint.watchers
+    lamp.subscribe(bob, "Event: dialog", "Expires: 0", in_dialog=True)
+    wire.run(64)
+    assert (before, bob.endpoint.watchers) == (1, 0)

@@ -56,7 +56,7 @@ class TransportUser(Protocol):
         """Whether a peer may ask for something; strangers make room for others."""
 
     def is_busy(self) -> bool:
-        """Whether a call is up: idle connections are kept as long as one is."""
+        """Whether idle connections of peers have to be kept: a call is up, or somebody watches a line."""
 
     def start_task(self, work: Coroutine[object, object, None], *, name: str) -> object:
         """Run something that ends with the client."""
