@@ -7,6 +7,7 @@ from typing import Final, Protocol
 from sip_bridge.errors import RemoteProtocolError
 from sip_bridge.sip.auth import Authenticator, ChallengeKey
 from sip_bridge.sip.core import Core
+from sip_bridge.sip.digest import challenges_of
 from sip_bridge.sip.events import EndCause
 from sip_bridge.sip.fields import COOKIE, CSeq, NameAddr, Via, check_value
 from sip_bridge.sip.flow import Flow, Hop
@@ -68,7 +69,7 @@ class ClientRequest:
         self.credentials: HeaderList = []
         self.has_progressed = False  # the current attempt had a provisional response
         self._abandoned = False
-        self.credentials_refused = False  # by the registrar or proxy, for good
+        self.credentials_refused = False  # for good: stale nonces and challenges that are none are no refusal
         self.plan = plan
         self.seq = 0
         self.branch = ""
@@ -204,14 +205,14 @@ class ClientRequest:
         if host != self.flow.remote[0] or (authenticator is not None and not authenticator.trusts(host)):
             self._core.counters["challenges_from_elsewhere"] += 1
             return False
-        may = False
-        if authenticator is not None and self._auth_rounds < MAX_AUTH_ROUNDS:
-            try:
-                may = authenticator.learn(response, self._answered)
-            except RemoteProtocolError:
-                self._core.counters["malformed"] += 1
-        self.credentials_refused = not may
-        return may
+        try:
+            is_challenge = bool(challenges_of(response))
+            may = authenticator is not None and authenticator.learn(response, self._answered)
+        except RemoteProtocolError:
+            self._core.counters["malformed"] += 1
+            return False
+        self.credentials_refused = is_challenge and not may
+        return may and self._auth_rounds < MAX_AUTH_ROUNDS
 
     def time_out(self, now: float) -> None:
         """See `ClientUser`."""

@@ -214,6 +214,25 @@ def test_a_password_that_became_wrong_is_told_at_the_refresh(wire: Wire, carol: 
     ]
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (401, []),
+        (401, ["WWW-Authenticate: Digest nonsense"]),
+        (401, ["WWW-Authenticate: Basic realm=pbx"]),
+        challenge("n1", more=", stale=true"),
+    ],
+)
+def test_a_challenge_that_is_none_or_always_stale_does_not_end_the_registration(
+    wire: Wire, carol: Party, answer: Answer
+) -> None:
+    Registrar(wire, [*[answer] * 5, GRANTED])
+    carol.do(carol.endpoint.register, "620")
+    wire.run(60)
+    assert states(carol)[:2] == [RegistrationState.REGISTERING, RegistrationState.FAILED]
+    assert states(carol)[-1] is RegistrationState.REGISTERED
+
+
 def test_an_account_without_password_that_is_challenged_is_refused(wire: Wire) -> None:
     carol = Party(wire, "192.0.2.3")
     carol.add_registered_line("620", password=None)
