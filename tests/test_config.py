@@ -291,6 +291,10 @@ def test_an_embedded_broker_may_listen_for_others_with_a_password(loaded: Load) 
             f"{DOOR}sip: {{bind: [0.0.0.0, eth0]}}",
             "3: sip.bind[1]: expected an IP address, like 0.0.0.0 for every network; got 'eth0'",
         ),
+        (
+            f"{DOOR}sip: {{port: 5061, tls: {{certificate: c}}}}",
+            "3: sip.tls_port: expected another port than sip.port: TCP listens there",
+        ),
         (f"{DOOR}sip: {{bind: ['::', '::']}}", "3: sip.bind: expected addresses that differ; got a list"),
         (f"{DOOR}sip: {{tls: {{verify: maybe}}}}", "3: sip.tls.verify: expected true or false; got 'maybe'"),
         (f"{DOOR}sip: {{tls: {{key: k}}}}", "3: sip.tls.certificate: missing: the certificate of the key"),
@@ -727,7 +731,9 @@ _KEYS: Final = st.sampled_from(sorted({str(key) for key in {**config._DIRECT, **
 @given(
     bridge=_JUNK,
     mqtt=st.dictionaries(st.sampled_from(["broker", "host", "port", "username", "password", "base_topic"]), _JUNK),
-    sip=st.dictionaries(st.sampled_from(["bind", "port", "rtp_ports", "advertised_host", "limits"]), _JUNK),
+    sip=st.dictionaries(
+        st.sampled_from(["bind", "port", "tls_port", "tls", "rtp_ports", "advertised_host", "limits"]), _JUNK
+    ),
     accounts=_JUNK | st.lists(st.dictionaries(_KEYS, _JUNK | st.sampled_from(["direct", "registered"])), max_size=3),
 )
 def test_junk_in_the_right_places_gets_lines_and_nothing_else(

