@@ -488,6 +488,24 @@ class Unmute(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hold(Request):
+    """Put the other party on hold; answered when it agreed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume(Request):
+    """Undo `Hold`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer(Request):
+    """Have the other party call ``to``, or talk to the other party of ``attended_call_id``; answered when they do."""
+
+    to: str | None = None
+    attended_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SendMessage(Request):
     """Send a text to a number or SIP URI; answered when the other side has taken it or refused it."""
 
@@ -520,6 +538,9 @@ AccountRequest = (
     | StopPlayback
     | Mute
     | Unmute
+    | Hold
+    | Resume
+    | Transfer
     | SendMessage
     | Register
     | Unregister
@@ -537,6 +558,9 @@ ACCOUNT_VERBS: Final[Mapping[str, tuple[type[AccountRequest], str | None]]] = {
     "stop_playback": (StopPlayback, None),
     "mute": (Mute, None),
     "unmute": (Unmute, None),
+    "hold": (Hold, None),
+    "resume": (Resume, None),
+    "transfer": (Transfer, "to"),
     "send_message": (SendMessage, None),
     "register": (Register, None),
     "unregister": (Unregister, None),

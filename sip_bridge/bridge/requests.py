@@ -143,6 +143,8 @@ class Requests:
             case contract.Unregister():
                 phone.unregister()
                 return {}
+            case contract.Transfer():
+                return await self._transfer(phone, request)
             case _:
                 return await self._do_in_call(choose_call(phone, request), request)
 
@@ -173,6 +175,17 @@ class Requests:
         )
         return {"call_id": translate.printable(call.call_id)}
 
+    async def _transfer(self, phone: VoIPPhone, request: contract.Transfer) -> dict[str, Any]:
+        if (request.to is None) is (request.attended_call_id is None):
+            raise RequestError(ErrorCode.INVALID_PAYLOAD, "expected either to or attended_call_id")
+        call = choose_call(phone, request)
+        if request.to is not None:
+            _check_target(phone, request.to)
+            await call.transfer(request.to)
+        else:
+            await call.transfer(choose_call(phone, contract.Hold(call_id=request.attended_call_id)))
+        return {"call_id": translate.printable(call.call_id)}
+
     async def _do_in_call(self, call: VoIPCall, request: "CallRequest") -> dict[str, Any]:
         match request:
             case contract.Answer():
@@ -184,20 +197,26 @@ class Requests:
                     call.reject(_refusal_status(status))
                 else:
                     call.hangup()
-            case contract.SendDTMF(digits=digits, method=method, duration_ms=duration_ms, gap_ms=gap_ms):
-                if method is contract.DTMFMethod.INBAND:
-                    raise RequestError(ErrorCode.INVALID_PAYLOAD, f"method: {method} can't be sent yet")
-                chosen: DTMFMethod = "info" if method is contract.DTMFMethod.INFO else "rtp"
-                await call.send_dtmf(digits, duration_ms=duration_ms, gap_ms=gap_ms, method=chosen)
+            case contract.SendDTMF():
+                await _press(call, request)
             case contract.Play(url=url, loop=loop, volume=volume):
                 await call.play(url, loop=loop, volume=volume)
             case contract.StopPlayback():
                 call.stop_playback()
-            case contract.Mute():
-                call.mute(True)  # noqa: FBT003  # the name is the argument
-            case contract.Unmute():
-                call.mute(False)  # noqa: FBT003  # the name is the argument
+            case contract.Mute() | contract.Unmute():
+                call.mute(isinstance(request, contract.Mute))
+            case contract.Hold():
+                await call.hold()
+            case contract.Resume():
+                await call.resume()
         return {"call_id": translate.printable(call.call_id)}
+
+
+async def _press(call: VoIPCall, request: contract.SendDTMF) -> None:
+    if request.method is contract.DTMFMethod.INBAND:
+        raise RequestError(ErrorCode.INVALID_PAYLOAD, f"method: {request.method} can't be sent yet")
+    method: DTMFMethod = "info" if request.method is contract.DTMFMethod.INFO else "rtp"
+    await call.send_dtmf(request.digits, duration_ms=request.duration_ms, gap_ms=request.gap_ms, method=method)
 
 
 CallRequest = (
@@ -209,10 +228,12 @@ CallRequest = (
     | contract.StopPlayback
     | contract.Mute
     | contract.Unmute
+    | contract.Hold
+    | contract.Resume
 )
 
 
-def choose_call(phone: VoIPPhone, request: CallRequest) -> VoIPCall:
+def choose_call(phone: VoIPPhone, request: CallRequest | contract.Transfer) -> VoIPCall:
     """The call that a request is about: the one it names, else the only one that fits."""
     calls = list(phone.calls.values())
     if request.call_id is not None:
@@ -244,12 +265,14 @@ def _check_target(phone: VoIPPhone, target: str) -> None:
         raise RequestError(ErrorCode.NOT_REGISTERED, f"account {phone.account.id!r} is not registered")
 
 
-def _fits(call: VoIPCall, request: CallRequest) -> bool:
+def _fits(call: VoIPCall, request: CallRequest | contract.Transfer) -> bool:
     match request:
         case contract.Hangup():
             return True
         case contract.Answer() | contract.Reject():
             return call.is_incoming and call.state is CallState.RINGING
+        case contract.Transfer(attended_call_id=other):
+            return call.is_talking and translate.printable(call.call_id) != other
         case _:
             return call.is_talking
 

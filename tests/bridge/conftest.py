@@ -136,10 +136,10 @@ class Phone:
 
 
 @asynccontextmanager
-async def phone_on_loopback(user: str) -> AsyncIterator[Phone]:
+async def phone_on_loopback(user: str, *, accept_transfers: bool = False) -> AsyncIterator[Phone]:
     events: asyncio.Queue[PhoneEvent] = asyncio.Queue()
     async with SIPClient(LOOPBACK) as client:
-        account = DirectAccount(id=user, name=user.capitalize(), user=user)
+        account = DirectAccount(id=user, name=user.capitalize(), user=user, accept_transfers=accept_transfers)
         phone = VoIPPhone(client, account, listener=lambda _, event: events.put_nowait(event))
         phone.start()
         yield Phone(phone=phone, events=events)
