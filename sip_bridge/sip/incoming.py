@@ -181,8 +181,8 @@ class IncomingCall(Session):
         self.end(EndCause.REJECTED, status=status, phrase=status.phrase)
 
     def _finish(self, status: SIPStatus, now: float) -> None:
-        self._stop_ringing()
         self._transaction.respond(status, now)
+        self._abort_pending(now)
         self._signal("local", "INVITE", status, status.phrase)
 
     def _stop_ringing(self) -> None:

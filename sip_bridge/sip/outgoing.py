@@ -140,13 +140,15 @@ class OutgoingCall(Session):
             self._success(request, response, now)
         elif not self.is_over and not self._goes_on(status, response):
             self._signal("remote", "INVITE", status, response.phrase)
+            self._abort_pending(now)
             q850 = cause_of(response, Q850)
             self.end(EndCause.REJECTED, status=status, phrase=response.phrase, q850=q850)
 
     def request_failed(self, request: ClientRequest, cause: EndCause, now: float) -> None:
         """See `RequestUser`."""
-        del request, now
+        del request
         if self.is_over or not self._goes_on(SIPStatus.REQUEST_TIMEOUT, None):
+            self._abort_pending(now)
             self.end(cause)
 
     def _goes_on(self, status: SIPStatus, response: SIPMessage | None) -> bool:

@@ -299,9 +299,10 @@ class Session(InviteUsage):
         if answer:
             self._core.emit(AnswerReceived(call=self.id, answer=answer))
 
-    def _no_ack(self) -> None:
+    def _no_ack(self, now: float) -> None:
         """RFC 3261 §13.3.1.4: no ACK in 64*T1 ends the dialog."""
         self._unacknowledged = None
+        self._abort_pending(now)
         self._send_bye(Reason.of_status(SIPStatus.REQUEST_TIMEOUT, "no ACK came"))
         self.end(EndCause.TIMEOUT, phrase="no ACK came")
 

@@ -10,7 +10,7 @@ class UnacknowledgedSuccess:
     """Retransmits a 2xx at T1, doubling to T2, for 64*T1; ``on_no_ack`` is called if no ACK comes in that time."""
 
     def __init__(
-        self, core: Core, transaction: ServerTransaction, response: bytes, on_no_ack: Callable[[], None]
+        self, core: Core, transaction: ServerTransaction, response: bytes, on_no_ack: Callable[[float], None]
     ) -> None:
         self._core = core
         self._transaction = transaction
@@ -32,7 +32,7 @@ class UnacknowledgedSuccess:
 
     def _repeat(self, now: float) -> None:
         if now >= self._end:
-            self._on_no_ack()
+            self._on_no_ack(now)
             return
         self._transaction.repeat(self._response)
         self._interval = self._core.timers.doubled(self._interval)

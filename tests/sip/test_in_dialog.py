@@ -364,3 +364,12 @@ def test_the_reason_of_a_bye_is_told(
     raw.request(bob, "BYE", to_tag=tag, seq=2, headers=[reason[0]])
     wire.run(0.1)
     assert bob.events[-1] == CallEnded(call="raw-call", cause=EndCause.HANGUP_REMOTE, q850=reason[1])
+
+
+def test_without_ack_to_a_change_what_else_is_open_is_refused(wire: Wire, bob: Party, raw: RawPeer, tag: str) -> None:
+    raw.request(bob, "REFER", to_tag=tag, seq=2, headers=["Refer-To: <sip:carol@192.0.2.3>"])
+    raw.request(bob, "INVITE", to_tag=tag, seq=3, content=HOLD)
+    wire.run(0.1)
+    bob.do(bob.endpoint.accept_offer, "raw-call", ANSWER)
+    wire.run(40)
+    assert [(m.cseq.method, int(m.status)) for m in raw.received if m.cseq.method == "REFER"] == [("REFER", 487)]

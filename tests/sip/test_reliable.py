@@ -352,3 +352,35 @@ def test_rack_is_read_as_it_is_written() -> None:
     assert RAck.parse(" 776656  1 INVITE").format() == "776656 1 INVITE"
     with pytest.raises(RemoteProtocolError, match="not an RAck"):
         RAck.parse("1 INVITE")
+
+
+# --- what is open when the call is refused ---
+
+
+def test_an_update_that_waits_for_its_answer_is_refused_with_the_call(wire: Wire, bob: Party, raw: RawPeer) -> None:
+    ringing(wire, bob, raw, SUPPORTED)
+    bob.endpoint.ring("raw-call", SIPStatus.SESSION_PROGRESS, wire.now, ANSWER)
+    bob.drain()
+    wire.run(0.05)
+    prack(raw, bob, raw.last("183"))
+    raw.request(bob, "UPDATE", to_tag=raw.last("183").to.tag, seq=3, content=OTHER)
+    wire.run(0.05)
+    bob.do(bob.endpoint.reject, "raw-call", SIPStatus.BUSY_HERE)
+    wire.run(0.05)
+    assert [(m.cseq.method, m.status) for m in raw.received[2:]] == [("INVITE", 486), ("UPDATE", 487)]
+    assert_nothing_left(wire, bob)
+
+
+def test_an_update_of_a_callee_that_then_refuses_the_call_is_refused_too(
+    wire: Wire, alice: Party, raw: RawPeer
+) -> None:
+    call, invite = dial(wire, alice, raw)
+    raw.respond(invite, 183, content=ANSWER, headers=["Require: 100rel", "RSeq: 1"])
+    wire.run(0.05)
+    raw.respond(raw.last("PRACK"), 200)
+    raw.request(alice, "UPDATE", to_tag=invite.from_.tag, call_id=call, seq=1, content=OTHER)
+    wire.run(0.05)
+    raw.respond(invite, 486)
+    wire.run(0.05)
+    assert [m.status for m in raw.received if not m.is_request] == [487]
+    assert_nothing_left(wire, alice)

@@ -108,8 +108,7 @@ class SlowAgreement(RuleBasedStateMachine):
             other = calls[(pick + 1) % len(calls)]
             self.order(side, pick, lambda call, now: endpoint.transfer_to(call, other, now))
         else:
-            other_side = "bob" if side == "alice" else "alice"
-            target = f"sip:{other_side}@{self.sides[other_side].address[0]}"
+            target = f"sip:{side}@{self.sides[side].address[0]}"  # a second call between the same two
             self.order(side, pick, lambda call, now: endpoint.transfer(call, target, now))
 
     @precondition(lambda self: any(application.transfers for application in self.applications.values()))
