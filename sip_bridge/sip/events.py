@@ -110,7 +110,7 @@ class CallProgressed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallAnswered:
-    """A 2xx to our INVITE came; ``answer`` is its session description, b"" when the offer is the peer's."""
+    """A 2xx to our INVITE came; ``answer`` is its session description, b"" when the peer offers, or all is settled."""
 
     call: str
     answer: bytes

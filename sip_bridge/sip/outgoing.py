@@ -308,6 +308,13 @@ class OutgoingCall(Session):
         is_free = self.open_offer is None and not self.modification.is_open and not self.is_over
         return super().can_offer or (self._is_early and is_free)
 
+    def exchange_closed(self, now: float) -> None:
+        """See `Session`: what the phone answered at first stands no more once it is changed; no 2xx revives it."""
+        for leg in self._legs.values():
+            if leg.dialog is self.dialog and self._is_early:
+                leg.answer = b""
+        super().exchange_closed(now)
+
     @property
     def _owes_answer(self) -> bool:
         return not self.is_confirmed and not self._is_early

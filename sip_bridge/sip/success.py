@@ -7,7 +7,7 @@ from sip_bridge.sip.transactions.layer import ServerTransaction
 
 
 class UnacknowledgedSuccess:
-    """Retransmits a 2xx at T1, doubling to T2, for 64*T1; ``on_no_ack`` is called if no ACK comes in that time."""
+    """Retransmits a 2xx at T1, doubling to T2, for 64*T1; ``on_no_ack`` is told the time when no ACK came."""
 
     def __init__(
         self, core: Core, transaction: ServerTransaction, response: bytes, on_no_ack: Callable[[float], None]

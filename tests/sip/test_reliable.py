@@ -354,6 +354,19 @@ def test_rack_is_read_as_it_is_written() -> None:
         RAck.parse("1 INVITE")
 
 
+def test_a_2xx_does_not_bring_back_what_an_update_has_changed(wire: Wire, alice: Party, raw: RawPeer) -> None:
+    call, invite = dial(wire, alice, raw)
+    raw.respond(invite, 183, headers=[REQUIRED, "RSeq: 1"], content=ANSWER)
+    wire.run(0.05)
+    raw.respond(raw.last("PRACK"), 200)
+    raw.request(alice, "UPDATE", to_tag=invite.from_.tag, call_id=call, seq=1, content=OTHER)
+    wire.run(0.05)
+    alice.do(alice.endpoint.accept_offer, call, ANSWER)
+    raw.respond(invite, 200)
+    wire.run(0.05)
+    assert alice.told(CallAnswered) == [CallAnswered(call=call, answer=b"")]
+
+
 # --- what is open when the call is refused ---
 
 
