@@ -113,6 +113,16 @@ def _without_ipv6(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     monkeypatch.setattr(socket.socket, "bind", without)
 
 
+def test_a_connection_sends_at_once_and_notices_a_peer_that_is_gone_without_a_word() -> None:
+    tcp = socket.IPPROTO_TCP
+    with socket.socket() as sock:
+        sockets.prepare_stream(sock)
+        assert sock.getsockopt(tcp, socket.TCP_NODELAY) == 1
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert (sock.getsockopt(tcp, socket.TCP_KEEPIDLE), sock.getsockopt(tcp, socket.TCP_KEEPINTVL)) == (60, 10)
+        assert sock.getsockopt(tcp, socket.TCP_USER_TIMEOUT) == 10_000
+
+
 # --- addresses ---
 
 

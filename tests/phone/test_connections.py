@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import socket
+import struct
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack
@@ -370,6 +371,20 @@ async def test_a_broken_stream_is_answered_and_then_closed(
         assert data == bad
         phone.send(response("x"), replace(come, connection=come.connection))
     assert user.messages.empty()
+
+
+async def test_a_peer_that_breaks_the_stream_and_resets_it_leaves_no_trace(
+    phone: Transports, user: Hearing, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connection, "LINGER_TIME", 0.05)
+    with socket.create_connection((LOOPBACK, phone.port)) as sock:
+        await until(lambda: phone.connections == 1)
+        await asyncio.sleep(0.01)
+        sock.send(b"OPTIONS sip:a SIP/2.0\r\nVia: x\r\n\r\n")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    await user.message()
+    await until(lambda: phone.connections == 0)
+    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
 
 
 async def test_the_answer_to_a_broken_stream_arrives_though_the_peer_goes_on_sending(

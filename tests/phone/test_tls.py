@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import ssl
 from collections.abc import AsyncIterator
@@ -155,6 +156,18 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(
         client.send(message(), flow)
         assert await user.failure() == flow
     assert ["unable to get local issuer" in line for line in warnings_of(caplog)] == [True]
+
+
+async def test_a_self_signed_certificate_is_refused(
+    client: Transports, tmp_path: Path, user: Hearing, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = Authority(tmp_path, "selfmade")
+    issued = Issued(certificate=own.certificate, key=tmp_path / "selfmade.key")
+    async with serving("TLS", tls=server_context(issued)) as server:
+        flow = client.flow_to("TLS", LOOPBACK, server.port)
+        client.send(message(), flow)
+        assert await user.failure() == flow
+    assert [re.search("self.signed certificate", line) is not None for line in warnings_of(caplog)] == [True]
 
 
 async def test_without_an_authority_of_our_own_the_systems_decide(user: Hearing, pbx: Issued) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, Protocol, cast
 
 from sip_bridge.sip.flow import Flow
@@ -209,7 +209,8 @@ class Connection(asyncio.Protocol):
         """Let the refusal reach the peer, which may be sending still: closing at once could reset it away."""
         self._owner.received(head, self.flow)
         if not self.is_over and self._stream.can_write_eof():
-            self._stream.write_eof()
+            with suppress(OSError):  # the peer may have gone, which the loop has not noticed yet
+                self._stream.write_eof()
         self._leave(reason)
         self._set_end(LINGER_TIME)
 
