@@ -10,6 +10,7 @@ from typing import Any, Self
 from tests.peers import missing
 from tests.peers.ports import LOOPBACK, free_port, free_ports
 from tests.peers.process import PeerError, Process
+from tests.phone.certificates import Issued
 
 _MODULES = Path("/usr/lib/baresip/modules")
 
@@ -17,9 +18,17 @@ _MODULES = Path("/usr/lib/baresip/modules")
 class Baresip:
     """A phone on loopback that sends a tone: `async with Baresip(folder) as phone`."""
 
-    def __init__(self, folder: Path, *, account: str | None = None) -> None:
-        """`account` is a line of baresip's accounts file; without it, a phone that registers nowhere."""
-        self.port = free_ports(2)  # SIP over TLS listens at the second
+    def __init__(
+        self, folder: Path, *, account: str | None = None, certificate: Issued | None = None, ca: Path | None = None
+    ) -> None:
+        """`account` is a line of baresip's accounts file; without it, a phone that registers nowhere.
+
+        With a certificate it speaks TLS too, with everybody whom `ca` signed.
+        """
+        self.port = free_ports(2)
+        self.tls_port = self.port + 1
+        self._certificate = certificate
+        self._ca = ca
         self.events: list[dict[str, Any]] = []
         self._account = account or f"<sip:baresip@{LOOPBACK}:{self.port}>;regint=0;audio_codecs=pcmu"
         self._folder = folder
@@ -67,6 +76,18 @@ class Baresip:
         """Answers the call that rings."""
         await self.command("accept")
 
+    async def hold(self) -> None:
+        """Puts the other side on hold."""
+        await self.command("hold")
+
+    async def resume(self) -> None:
+        """Talks again."""
+        await self.command("resume")
+
+    async def transfer(self, uri: str) -> None:
+        """Asks the other side to call somebody else."""
+        await self.command("transfer", uri)
+
     async def hangup(self) -> None:
         """Ends, refuses or gives up the call."""
         await self.command("hangup")
@@ -109,7 +130,14 @@ class Baresip:
         (self._folder / "config").write_text(
             f"sip_listen {self.address}\nnet_interface {LOOPBACK}\nmodule_path {_MODULES}\n{loaded}{applications}"
             f"ctrl_tcp_listen {LOOPBACK}:{self._control_port}\n"
-            "audio_source ausine,440\nausrc_srate 48000\nausrc_channels 2\nring_aufile none\n"
+            "audio_source ausine,440\nausrc_srate 48000\nausrc_channels 2\nring_aufile none\n" + self._tls_lines()
         )
         (self._folder / "accounts").write_text(f"{self._account}\n")
         (self._folder / "contacts").write_text("")
+
+    def _tls_lines(self) -> str:
+        if self._certificate is None:
+            return ""
+        both = self._folder / "certificate.pem"
+        both.write_text(self._certificate.key.read_text() + self._certificate.certificate.read_text())
+        return f"sip_certificate {both}\nsip_cafile {self._ca}\n"
