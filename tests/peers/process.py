@@ -34,6 +34,11 @@ class Process:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def number(self) -> int:
+        """The process id."""
+        return self._started().pid
+
+    @property
     def output(self) -> str:
         """All that it printed since it was first started."""
         return "\n".join(tuple(self.lines))
