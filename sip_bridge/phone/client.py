@@ -13,6 +13,7 @@ from sip_bridge.phone.ports import PortAllocator
 from sip_bridge.phone.resolver import Resolver, Target
 from sip_bridge.phone.settings import SIPSettings
 from sip_bridge.phone.transport import Transports
+from sip_bridge.phone.transport.network import NetworkWatch
 from sip_bridge.sip.endpoint import Endpoint
 from sip_bridge.sip.events import CallPlaced, CallReceived, Event, LineEvent, ResolveNeeded, Transmit
 from sip_bridge.sip.flow import Flow, Hop
@@ -46,6 +47,7 @@ class SIPClient:
         self._flushing = False
         self._timer: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self._network = NetworkWatch(self._network_changed)
         self._quiet: asyncio.Event | None = None
         self.ports = PortAllocator(settings.rtp_ports)
         self.pacer = Pacer()
@@ -55,6 +57,7 @@ class SIPClient:
         self.transports.open()
         await self._tasks.__aenter__()
         self._watch_addresses()
+        self._network.start()
         return self
 
     async def __aexit__(
@@ -67,6 +70,7 @@ class SIPClient:
             self._timer.cancel()
         if self._watch is not None:
             self._watch.cancel()
+        self._network.stop()
         await self.transports.close()
         await self._tasks.__aexit__(kind, error, traceback)
 
@@ -184,8 +188,16 @@ class SIPClient:
         self.flush()
 
     def _watch_addresses(self) -> None:
-        """A DHCP lease or an interface changed: whoever registered from the former address can't be called there."""
+        """Look now and then, since not every system tells of a change."""
         self._watch = asyncio.get_running_loop().call_later(ADDRESS_CHECK, self._watch_addresses)
+        self._check_addresses()
+
+    def _network_changed(self) -> None:
+        self.transports.forget_routes()
+        self._check_addresses()
+
+    def _check_addresses(self) -> None:
+        """A DHCP lease or an interface changed: whoever registered from the former address can't be called there."""
         for flow in self.endpoint.registrar_flows():
             try:
                 current = self.transports.flow_to(flow.transport, *flow.remote, server_name=flow.server_name)

@@ -15,6 +15,7 @@ from tests.end_to_end.phone import ON_LOOPBACK, Handset, handset
 from tests.peers.baresip import Baresip
 from tests.peers.kamailio import REALM, Kamailio
 from tests.peers.sipp import Sipp
+from tests.peers.sipp_steps import ack_refusal, cancel, invite, receive
 from tests.phone.certificates import Authority
 
 TRANSPORTS = ("udp", "tcp", "tls")
@@ -100,6 +101,7 @@ async def test_a_nonce_that_has_grown_old_is_replaced(tmp_path: Path) -> None:
         async with handset(account_of(kamailio)) as phone:
             await phone.registered()
             await phone.registered()
+        await kamailio.unregistered("620")
         attempts = [line for line in kamailio.process.lines if "REGISTER over" in line]
         assert len(attempts) == 2 + 2 + 1  # with the nonce of a second ago it is refused, with that of just now not
     finally:
@@ -110,6 +112,15 @@ async def test_a_wrong_password_is_told(kamailio: Kamailio) -> None:
     async with handset(replace(account_of(kamailio), password=Secret("wrong"))) as phone:
         failed = await phone.registration(RegistrationState.FAILED)
         assert (failed.status, failed.account_refused) == (401, True)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+async def test_a_registrar_that_forgot_us_over_a_restart_hears_of_us_at_once(
+    kamailio: Kamailio, authority: Authority, transport: str
+) -> None:
+    async with registered(kamailio, authority, transport):
+        kamailio.restart()
+        await kamailio.registered("620", within=20)
 
 
 # --- calls of ours ---
@@ -190,7 +201,16 @@ async def test_a_call_of_sipp_through_the_proxy_and_our_bye_follows_the_recorded
 async def test_a_caller_gives_up_through_the_proxy(
     kamailio: Kamailio, authority: Authority, sipp: Sipp, transport: str
 ) -> None:
+    steps = [
+        invite(),
+        receive(100, optional=True),
+        receive(180),
+        cancel(back=3),
+        receive(200, optional=True),  # the proxy's own answer, which 487 may overtake
+        receive(487),
+        ack_refusal(back=6),
+    ]
     async with registered(kamailio, authority, transport) as phone:
-        caller = await sipp.call("uac_cancel", kamailio.address, user="620")
+        caller = await sipp.call(steps, kamailio.address, user="620")
         assert (await phone.finished()).cause is EndCause.CANCELED
         await caller.succeeded()

@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 
 from tests.peers import missing
+from tests.peers.network import Machine
 from tests.peers.ports import LOOPBACK, free_ports
 from tests.peers.process import Process
 from tests.phone.certificates import Issued
@@ -143,7 +144,7 @@ modparam("tls", "private_key", "{issued.key}")
 
 
 class Kamailio:
-    """Kamailio on loopback: UDP and TCP on one port, TLS on the next one if it has a certificate."""
+    """Kamailio: UDP and TCP on one port, TLS on the next one if it has a certificate."""
 
     def __init__(
         self,
@@ -153,8 +154,11 @@ class Kamailio:
         expires: int = 60,
         nonce_expires: int = 300,
         certificate: Issued | None = None,
+        machine: Machine | None = None,
+        host: str = LOOPBACK,
     ) -> None:
-        self.host = LOOPBACK
+        """On this machine's loopback, or on another machine."""
+        self.host = host
         self.port = free_ports(2)
         self.tls_port = self.port + 1
         self._folder = folder
@@ -162,7 +166,8 @@ class Kamailio:
         self._values = {"algorithm": algorithm, "expires": expires, "nonce_expires": nonce_expires}
         self._certificate = certificate
         files = ("-f", self._config, "-Y", folder, "-P", folder / "pid")
-        self.process = Process(missing.command("kamailio"), "-DD", "-E", "-m", "16", "-M", "4", *files)
+        command = [missing.command("kamailio"), "-DD", "-E", "-m", "16", "-M", "4", *map(str, files)]
+        self.process = Process(*(command if machine is None else machine.inside(*command)))
 
     @property
     def address(self) -> str:

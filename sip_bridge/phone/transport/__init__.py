@@ -113,6 +113,10 @@ class Transports:
         """A flow over an open TCP connection to exactly this address; None when there is none."""
         return self._connections.established(self._routes.on_link(host), port)
 
+    def forget_routes(self) -> None:
+        """Addresses or routes of this machine changed."""
+        self._routes.forget()
+
     def renew(self, flow: Flow) -> None:
         """Our address towards a peer is not the flow's any more: connections from there lead nowhere."""
         self._connections.abandon(flow)

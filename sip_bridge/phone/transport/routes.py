@@ -33,6 +33,10 @@ class Routes:
             if len(self._links) > _KEPT:
                 self._links.popitem(last=False)
 
+    def forget(self) -> None:
+        """Look up anew from which address each peer is reached."""
+        self._towards.clear()
+
     def on_link(self, remote: str) -> str:
         """A link-local address with its interface: where it was heard, or the only one that there is."""
         if "%" in remote or not _is_link_local(remote):
