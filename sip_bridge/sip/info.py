@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Info:
-    """INFO: its outcome is told; a 481 means that the dialog is gone (§12.2.1.2)."""
+    """INFO: its outcome is told; a 481 means that the dialog is gone (RFC 3261 §12.2.1.2)."""
 
     def __init__(self, core: Core, session: "Session") -> None:
         self._session = session

@@ -57,7 +57,7 @@ class InviteUsage(ABC, DialogUser):
 
     @property
     def is_answered(self) -> bool:
-        """Whether there was a 2xx to the INVITE: the dialog is confirmed (§12.1), though the ACK may be on its way."""
+        """Whether there was a 2xx: the dialog is confirmed (RFC 3261 §12.1), though the ACK may be on its way."""
         return self.is_confirmed
 
     def require_talking(self) -> None:
@@ -85,7 +85,7 @@ class InviteUsage(ABC, DialogUser):
         headers: Sequence[tuple[str, str]] = (),
         dialog: Dialog | None = None,
     ) -> ClientRequest:
-        """A request of ours within the dialog (§12.2.1); the session description of an INVITE or UPDATE is named so."""
+        """A request of ours in the dialog (RFC 3261 §12.2.1); the body of INVITE and UPDATE is SDP."""
         dialog = dialog or self.dialog
         assert dialog is not None  # noqa: S101  # nobody sends before the dialog
 
