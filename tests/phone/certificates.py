@@ -4,6 +4,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.peers.missing import command
+
 _CONFIG = """\
 [ca]
 default_ca = this
@@ -55,4 +57,4 @@ class Authority:
         return Issued(certificate=self._folder / f"{name}.pem", key=self._folder / f"{name}.key")
 
     def _run(self, *arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=self._folder, check=True, capture_output=True)
+        subprocess.run([command("openssl"), *arguments], cwd=self._folder, check=True, capture_output=True)

@@ -146,6 +146,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """The peer is there and reads: whatever was sent before has reached it."""
+        if self.is_over:
+            return
         self.active_at = asyncio.get_running_loop().time()
         self._pong_by = NEVER
         self._unanswered.clear()
