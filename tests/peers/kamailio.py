@@ -167,7 +167,7 @@ class Kamailio:
         self._certificate = certificate
         files = ("-f", self._config, "-Y", folder, "-P", folder / "pid")
         command = [missing.command("kamailio"), "-DD", "-E", "-m", "16", "-M", "4", *map(str, files)]
-        self.process = Process(*(command if machine is None else machine.inside(*command)))
+        self.process = Process(*(command if machine is None else machine.inside(*command)), has_children=True)
 
     @property
     def address(self) -> str:

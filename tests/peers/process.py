@@ -1,8 +1,10 @@
 """A peer's process and what it prints."""
 
 import asyncio
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -20,10 +22,14 @@ class PeerError(AssertionError):
 class Process:
     """Runs a command, keeps the lines that it prints, and can wait for one of them."""
 
-    def __init__(self, *command: str | Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *command: str | Path, environment: Mapping[str, str] | None = None, has_children: bool = False
+    ) -> None:
+        """With ``has_children`` those that outlive it are ended with it."""
         self.command: Sequence[str] = [str(word) for word in command]
         self.lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._environment = environment or {}
+        self._has_children = has_children
         self._printed = threading.Condition()
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -66,6 +72,7 @@ class Process:
             text=True,
             errors="replace",
             env={**os.environ, **self._environment},
+            process_group=0 if self._has_children else None,
         )
         name = f"reads {self.command[0]}"
         self._reader = threading.Thread(target=self._read, args=(self._process,), name=name, daemon=True)
@@ -137,6 +144,9 @@ class Process:
         return self._process
 
     def _join(self) -> None:
+        if self._has_children:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.number, signal.SIGKILL)
         if self._reader is not None:
             self._reader.join()
 
