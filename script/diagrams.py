@@ -52,6 +52,7 @@ GROUPS: Final[dict[str, str]] = {
     "Transports and names": (
         "sip/stream phone/transport phone/transport/udp phone/transport/connections phone/transport/connection"
         " phone/transport/listener phone/transport/tls phone/transport/sockets phone/transport/routes"
+        " phone/transport/network"
         " phone/transport/addresses phone/resolver phone/names phone/client"
     ),
 }  # fmt: skip
