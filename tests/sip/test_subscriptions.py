@@ -259,11 +259,11 @@ def test_a_registrar_that_is_away_is_asked_for_ever_and_that_is_told_once(wire: 
     watch(carol)
     wire.run(1000)
     gaps = [b - a for a, b in zip(pbx.subscribed_at, pbx.subscribed_at[1:], strict=False)]
-    assert all(low <= gap <= high for gap, low, high in zip(gaps, (1, 2, 4, 8), (2, 4, 8, 16), strict=False))
+    assert all(low <= gap <= high + 0.1 for gap, low, high in zip(gaps, (1, 2, 4, 8), (2, 4, 8, 16), strict=False))
     assert 60 <= max(gaps) <= 120.1
     assert changes(carol) == [(S.FAILED, SIPStatus.SERVER_INTERNAL_ERROR, None)]
     pbx.answers = [(200, [])]
-    wire.run(120)
+    wire.run(121)
     pbx.notify(carol)
     assert changes(carol)[1:] == [(S.ACTIVE, None, None)]
 
