@@ -88,6 +88,7 @@ class Authenticator:
         self._weakest = weakest
         self._pinned: dict[bool, str] = {}  # realms by whether a proxy named them first
         self._known: dict[ChallengeKey, Challenge] = {}
+        self._wanted: dict[bool, set[ChallengeKey]] = {True: set(), False: set()}  # by whether REGISTER was asked
         self._uses: dict[str, _Use] = {}
 
     def learn(self, response: SIPMessage, answered: set[ChallengeKey]) -> bool:
@@ -103,6 +104,7 @@ class Authenticator:
             key = (challenge.realm, challenge.from_proxy)
             if key not in answered or challenge.stale:
                 self._known[key] = challenge
+                self._wanted[_is_registration(response.cseq.method)].add(key)
                 answered.add(key)
                 fresh = True
         self._forget_unused()
@@ -128,9 +130,14 @@ class Authenticator:
         self._uses = {nonce: self._uses.get(nonce) or _Use(cnonce=self._token(16)) for nonce in nonces}
 
     def headers(self, method: str, uri: str, content: bytes) -> list[tuple[str, str]]:
-        """Authorization headers for a request: one for each challenge known."""
+        """Authorization headers for a request: one for each challenge that requests of its kind were put to.
+
+        A registrar often asks for Authorization and its proxy for Proxy-Authorization, both in one realm: answering
+        both would make an INVITE too large for a datagram. Before the first challenge everything known is tried.
+        """
         made = []
-        for challenge in self._known.values():
+        wanted = self._wanted[_is_registration(method)] or self._known.keys()
+        for challenge in [self._known[key] for key in self._known if key in wanted]:
             credentials = self._credentials_for(challenge)
             assert credentials is not None  # noqa: S101  # it was learned because there are some
             use = self._uses[challenge.nonce]
@@ -149,3 +156,7 @@ class Authenticator:
                 )
             )
         return made
+
+
+def _is_registration(method: str) -> bool:
+    return method == "REGISTER"

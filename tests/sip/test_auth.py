@@ -155,7 +155,7 @@ def test_a_session_key_without_qop_names_its_cnonce() -> None:
 
 
 def unauthorized(*headers: str) -> SIPMessage:
-    return SIPMessage("\r\n".join(["SIP/2.0 401 Unauthorized", *headers, "", ""]).encode())
+    return SIPMessage("\r\n".join(["SIP/2.0 401 Unauthorized", "CSeq: 1 REGISTER", *headers, "", ""]).encode())
 
 
 def test_challenges_are_read_from_any_number_of_lines_and_schemes() -> None:

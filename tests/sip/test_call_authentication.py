@@ -217,3 +217,21 @@ def test_a_100_before_the_challenge_is_no_leave_to_cancel_the_second_invite(
     wire.run(0.1)
     assert pbx.words[-1] == "CANCEL"
     assert pbx.last("CANCEL").via.branch == pbx.last("INVITE").via.branch
+
+
+def test_a_proxy_and_a_registrar_of_one_realm_are_each_answered_where_they_asked(
+    wire: Wire, carol: Party, pbx: RawPeer
+) -> None:
+    """Both answers at once would make the INVITE needlessly large."""
+    carol.do(carol.endpoint.register, "620")
+    wire.run(0.1)
+    pbx.respond(pbx.last("REGISTER"), 401, headers=[WWW])
+    wire.run(0.1)
+    pbx.respond(pbx.last("REGISTER"), 200)
+    dial(wire, carol)
+    pbx.respond(pbx.last("INVITE"), 407, headers=[PROXY])
+    wire.run(0.1)
+    dial(wire, carol)
+    invites = [message for message in pbx.received if message.method == "INVITE"]
+    answered = [[name for name in ("authorization", "proxy-authorization") if m.get(name)] for m in invites]
+    assert answered == [["authorization"], ["proxy-authorization"], ["proxy-authorization"]]
