@@ -1,81 +1,20 @@
 """RFC 3665 §3.1 to §3.7: calls that come about. Alice and Bob are our endpoints, the servers between them are not."""
 
-import pytest
-
-from sip_bridge.sip.digest import Credentials
 from sip_bridge.sip.events import CallAnswered, CallConfirmed, CallReceived, OfferReceived
-from sip_bridge.sip.flow import Hop
-from sip_bridge.sip.line import RegisteredLine
-from sip_bridge.sip.message import SIPMessage
-from sip_bridge.sip.status import SIPStatus
-from sip_bridge.sip.uri import SIPURI
 from tests.scenario import ANSWER, OFFER, Wire, assert_nothing_left
 from tests.sip.flows.elements import HOSTS, Media, Proxy, RedirectServer, Server, User, figure
-
-BOB = "sip:bob@biloxi.example.com"
-BOBS_PHONE = "sip:bob@192.0.2.201:5060"
-PROXY1, PROXY2 = "ss1.atlanta.example.com", "ss2.biloxi.example.com"
-SECRET = Credentials(username="alice", password="secret")
-PASSWORDS = {"alice": "secret"}
-
-
-@pytest.fixture
-def alice(wire: Wire) -> User:
-    """Her account is at atlanta.example.com, her outbound proxy Proxy 1, and biloxi.example.com knows her too."""
-    user = User(wire, "192.0.2.101")
-    user.endpoint.add_line(
-        RegisteredLine(
-            id="alice",
-            user="alice",
-            display_name="Alice",
-            domain="atlanta.example.com",
-            registrar=Hop(host="atlanta.example.com"),
-            credentials=SECRET,
-            realm="atlanta.example.com",
-            realms=(("biloxi.example.com", SECRET),),
-            outbound_proxy=SIPURI(host=PROXY1, params=(("lr", None),)),
-        )
-    )
-    user.add_direct_line("direct")
-    return user
-
-
-@pytest.fixture
-def bob(wire: Wire) -> User:
-    user = User(wire, "192.0.2.201")
-    user.add_direct_line("bob")
-    return user
-
-
-def call_and_answer(wire: Wire, alice: User, bob: User, *, line: str = "alice", target: str = BOB) -> str:
-    """Alice calls; Bob's phone rings, and he answers."""
-    alice.endpoint.invite(line, target, OFFER, wire.now)
-    alice.drain()
-    wire.run(0.15)
-    return pick_up(wire, bob)
-
-
-def pick_up(wire: Wire, bob: User, content: bytes = ANSWER) -> str:
-    (received,) = bob.told(CallReceived)
-    assert isinstance(received, CallReceived)
-    bob.do(bob.endpoint.ring, received.call, SIPStatus.RINGING)
-    wire.run(0.1)
-    bob.do(bob.endpoint.answer, received.call, content)
-    wire.run(0.1)
-    return received.call
-
-
-def hang_up(wire: Wire, user: User, call: str) -> None:
-    user.do(user.endpoint.hangup, call)
-    wire.run(0.1)
-
-
-def sent(wire: Wire, user: User, word: str) -> list[SIPMessage]:
-    return [each.message for each in wire.sent if each.source == user.address and each.word == word]
-
-
-def reached(wire: Wire, user: User, word: str) -> list[SIPMessage]:
-    return [each.message for each in wire.sent if each.destination == user.address and each.word == word]
+from tests.sip.flows.people import (
+    BOB,
+    BOBS_PHONE,
+    PASSWORDS,
+    PROXY1,
+    PROXY2,
+    call_and_answer,
+    hang_up,
+    pick_up,
+    reached,
+    sent,
+)
 
 
 def test_3_1_successful_session_establishment(wire: Wire, alice: User, bob: User) -> None:
