@@ -23,9 +23,10 @@ def ask(wire: Wire, alice: Party) -> None:
         ("192.0.2.1:5060", "192.0.2.1:5061"),
         ("branch=z9hG4bK", "branch=z9hG4bK0"),
         ("1 OPTIONS", "1 INFO"),
+        ("From: ", "Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK9\r\nFrom: "),
     ],
 )
-def test_a_response_that_names_another_sender_branch_or_method_is_dropped(
+def test_a_response_for_another_sender_branch_or_method_or_for_two_is_dropped(
     wire: Wire, alice: Party, raw: RawPeer, ours: str, foreign: str
 ) -> None:
     ask(wire, alice)

@@ -266,11 +266,14 @@ class TransactionLayer:
         return transaction
 
     def receive_response(self, response: SIPMessage, flow: Flow, now: float) -> bool:
-        """Hand a response to the transaction that it answers (§17.1.3), whose sent-by is ours (§18.1.2); else False."""
+        """Hand a response to the transaction that it answers (§17.1.3); False when there is none.
+
+        Its one Via must have our sent-by (§18.1.2); with a second one it is for somebody else (§8.1.3.3).
+        """
         keys = response.keys
         host, port = keys.sent_by
         transaction = self._clients.get((keys.branch or "", host, str(port), keys.method))
-        if transaction is None:
+        if transaction is None or len(response.items("via")) > 1:
             return False
         transaction.receive(response, flow, now)
         return True
