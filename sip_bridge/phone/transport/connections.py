@@ -193,8 +193,8 @@ class Connections:
             min(outbound, key=lambda each: each.active_at).abort("makes room for another")
         key = ((flow.transport, *flow.remote), flow.server_name)
         try:
-            sock = self._reserved.pop(key, None) or self._new_socket(flow.remote[0])
             source = self._routes.source(flow.remote[0])
+            sock = self._reserved.pop(key, None) or self._new_socket(flow.remote[0])
         except OSError as error:
             _LOG.debug("%s %s: %s", flow.transport, flow.remote[0], error.strerror)
             self._user.transport_failed(flow)
