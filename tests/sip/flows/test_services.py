@@ -1,5 +1,7 @@
 """Services of RFC 5359 that the engine has, between phones that reach each other directly: hold, transfers, pick-up."""
 
+from urllib.parse import quote
+
 import pytest
 
 from sip_bridge.sip.events import (
@@ -148,6 +150,8 @@ def test_2_5_attended_transfer(wire: Wire, alice: User, bob: User, carol: User, 
     (question,), (answer,) = sent(wire, bob, "INVITE"), sent(wire, carol, "200")[:1]
     (replacing,) = sent(wire, alice, "INVITE")
     tags = f"to-tag={answer.to.tag};from-tag={question.from_.tag}"
+    (refer,) = sent(wire, bob, "REFER")
+    assert refer.get("refer-to") == f"<{CAROLS_PHONE}?Replaces={quote(f'{asked};{tags}', safe='')}>"
     assert (replacing.get("replaces"), replacing.get("require")) == (f"{asked};{tags}", "replaces")
     assert bob.told(TransferEnded) == [TransferEnded(call=call, status=SIPStatus.OK, phrase="OK")]
     assert (alice.endpoint.calls, bob.endpoint.calls, carol.endpoint.calls) == (1, 0, 1)
