@@ -75,7 +75,7 @@ def test_a_number_that_is_taken_for_tcp_is_passed_over_when_the_kernel_chooses(m
     monkeypatch.setattr(sockets, "_bound", taken_at_first)
     found = open_sockets((LOOPBACK,), 0, None)
     found.close()
-    assert tries == ["UDP", "TCP", "UDP", "TCP"]
+    assert tries[:4] == ["UDP", "TCP", "UDP", "TCP"]  # more when another program has the next number
 
 
 def test_an_address_that_is_not_ours_is_named() -> None:
