@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import settings
 
-from tests.scenario import Party, RawPeer, Wire
+from tests.scenario import ANSWER, OFFER, Party, RawPeer, Wire, established
 
 # HYPOTHESIS_PROFILE=thorough looks far longer; no deadline, since a busy machine is no finding.
 settings.register_profile("quick", deadline=None)
@@ -35,3 +35,26 @@ def bob(wire: Wire) -> Party:
 @pytest.fixture
 def raw(wire: Wire) -> RawPeer:
     return RawPeer(wire, "192.0.2.66")
+
+
+@pytest.fixture
+def call(wire: Wire, alice: Party, bob: Party) -> str:
+    """Alice has called bob, who answered; what was told and sent is cleared."""
+    call = established(wire, alice, bob)
+    for party in (alice, bob):
+        party.events.clear()
+    wire.sent.clear()
+    return call
+
+
+@pytest.fixture
+def raw_call(wire: Wire, alice: Party, raw: RawPeer) -> str:
+    """Alice has called raw, who answered and answers nothing else by itself; what they heard is cleared."""
+    call = alice.endpoint.invite("alice", "sip:door@192.0.2.66", OFFER, wire.now)
+    alice.drain()
+    wire.run(0.1)
+    raw.respond(raw.last("INVITE"), 200, content=ANSWER)
+    wire.run(0.1)
+    raw.received.clear()
+    alice.events.clear()
+    return call

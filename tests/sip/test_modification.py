@@ -13,33 +13,10 @@ from sip_bridge.sip.events import (
     OfferRefused,
 )
 from sip_bridge.sip.status import SIPStatus
-from tests.scenario import ANSWER, OFFER, Party, RawPeer, Wire, assert_nothing_left, established
+from tests.scenario import ANSWER, OFFER, Party, RawPeer, Wire, assert_nothing_left
 
 HOLD = OFFER + b"a=sendonly\r\n"
 HELD = ANSWER + b"a=recvonly\r\n"
-
-
-@pytest.fixture
-def call(wire: Wire, alice: Party, bob: Party) -> str:
-    """Alice has called bob, who answered; the wire's record is cleared."""
-    call = established(wire, alice, bob)
-    for party in (alice, bob):
-        party.events.clear()
-    wire.sent.clear()
-    return call
-
-
-@pytest.fixture
-def raw_call(wire: Wire, alice: Party, raw: RawPeer) -> str:
-    """Alice has called raw, who answered and answers nothing else by itself."""
-    call = alice.endpoint.invite("alice", "sip:door@192.0.2.66", OFFER, wire.now)
-    alice.drain()
-    wire.run(0.1)
-    raw.respond(raw.last("INVITE"), 200, content=ANSWER)
-    wire.run(0.1)
-    raw.received.clear()
-    alice.events.clear()
-    return call
 
 
 def hold(wire: Wire, party: Party, call: str) -> None:

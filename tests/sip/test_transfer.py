@@ -14,19 +14,9 @@ from sip_bridge.sip.events import (
 )
 from sip_bridge.sip.replaces import Replaces
 from sip_bridge.sip.status import SIPStatus
-from tests.scenario import ANSWER, OFFER, Party, RawPeer, Wire, assert_nothing_left, established
+from tests.scenario import ANSWER, OFFER, Party, RawPeer, Wire, assert_nothing_left
 
 CAROL = "sip:carol@192.0.2.3"
-
-
-@pytest.fixture
-def call(wire: Wire, alice: Party, bob: Party) -> str:
-    """Alice has called bob, who answered; what was told and sent is cleared."""
-    call = established(wire, alice, bob)
-    for party in (alice, bob):
-        party.events.clear()
-    wire.sent.clear()
-    return call
 
 
 @pytest.fixture
@@ -34,19 +24,6 @@ def carol(wire: Wire) -> Party:
     party = Party(wire, "192.0.2.3")
     party.add_direct_line("carol")
     return party
-
-
-@pytest.fixture
-def raw_call(wire: Wire, alice: Party, raw: RawPeer) -> str:
-    """Alice has called raw, who answered and answers nothing else by itself."""
-    call = alice.endpoint.invite("alice", "sip:door@192.0.2.66", OFFER, wire.now)
-    alice.drain()
-    wire.run(0.1)
-    raw.respond(raw.last("INVITE"), 200, content=ANSWER)
-    wire.run(0.1)
-    raw.received.clear()
-    alice.events.clear()
-    return call
 
 
 def in_call(raw: RawPeer, alice: Party, call: str, method: str, *headers: str, seq: int = 1, **given: object) -> None:
