@@ -10,15 +10,15 @@ from sip_bridge.sip.core import Core
 from sip_bridge.sip.dispatcher import accepts_sdp, has_foreign_body
 from sip_bridge.sip.fields import check_value
 from sip_bridge.sip.incoming import IncomingCall
-from sip_bridge.sip.line import RegisteredLine
 from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.outgoing import Invitation, OutgoingCall
+from sip_bridge.sip.plans import Origin
 from sip_bridge.sip.policy import MAX_CALLS, MAX_UNANSWERED_PER_SOURCE, Policy
 from sip_bridge.sip.replaces import Replaces
 from sip_bridge.sip.session import Session
 from sip_bridge.sip.session_timer import MIN_SE_HEADER, is_too_brief
 from sip_bridge.sip.status import SIPStatus
-from sip_bridge.sip.target import checked_headers, target_uri
+from sip_bridge.sip.target import checked_headers
 from sip_bridge.sip.transactions.layer import ServerTransaction
 from sip_bridge.sip.uri import SIPURI
 
@@ -47,8 +47,7 @@ class Calls:
 
     def place(
         self,
-        line_id: str,
-        target: str,
+        origin: Origin,
         offer: bytes,
         *,
         from_name: str | None,
@@ -57,25 +56,19 @@ class Calls:
         allows: Callable[[SIPURI], bool],
     ) -> str:
         """See `Endpoint.invite`."""
-        line = self._policy.lines[line_id]
         extra = checked_headers(headers)
         if replaces is not None:
             extra = (*extra, ("Replaces", check_value(replaces, "replaces")), ("Require", "replaces"))
         session = OutgoingCall(
             self._core,
             call=self._core.chance.token(16),
-            line=line.id,
             invitation=Invitation(
-                target=target_uri(line, target),
-                user=line.user,
-                display_name=check_value(from_name or line.display_name, "from_name"),
-                domain=line.domain if isinstance(line, RegisteredLine) else None,
-                route=lambda uri: self._core.routing.of(line, uri),
+                origin=origin,
+                display_name=check_value(from_name or origin.line.display_name, "from_name"),
                 allows=allows,
                 offer=offer,
                 headers=extra,
             ),
-            authenticator=self._authenticators.get(line.id),
         )
         self._core.sessions[session.id] = session
         session.start()

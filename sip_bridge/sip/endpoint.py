@@ -25,7 +25,6 @@ from sip_bridge.sip.registration import Registration
 from sip_bridge.sip.replaces import Replaces
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.subscriber import Subscriber
-from sip_bridge.sip.target import target_uri
 from sip_bridge.sip.timers import RFC3261, Timers
 from sip_bridge.sip.transactions.layer import ServerTransaction
 from sip_bridge.sip.uri import SIPURI
@@ -193,8 +192,7 @@ class Endpoint:
         """
         del now
         return self._calls.place(
-            line_id,
-            target,
+            self._origins.of(line_id, target),
             offer,
             from_name=from_name,
             headers=headers or {},
@@ -204,8 +202,7 @@ class Endpoint:
 
     def first_hop(self, line_id: str, target: str) -> Hop:
         """Where an INVITE to a target would go first; LocalProtocolError for a target that is none."""
-        line = self._policy.lines[line_id]
-        return self._core.routing.of(line, target_uri(line, target)).hop
+        return self._origins.of(line_id, target).route.hop
 
     def ring(self, call: str, status: SIPStatus, now: float, content: bytes = b"") -> None:
         """Send a provisional response to a received call."""
@@ -284,7 +281,7 @@ class Endpoint:
     def transfer(self, call: str, target: str, now: float) -> None:
         """Ask the peer to call somebody else (REFER); `TransferEnded` tells the outcome, the call goes on till then."""
         session = self._calls.session(call)
-        uri = target_uri(self._policy.lines[session.line], target)
+        uri = self._origins.of(session.line, target).target
         session.refer(uri.format(), None, now)
 
     def transfer_to(self, call: str, other: str, now: float) -> None:

@@ -1,11 +1,10 @@
 """A call of ours: the UAC side of INVITE (RFC 3261 §13.2)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sip_bridge.sip.acknowledgement import Acknowledgement
-from sip_bridge.sip.auth import Authenticator
 from sip_bridge.sip.capabilities import ACCEPT, ALLOW_AND_SUPPORTED
 from sip_bridge.sip.client_request import ClientRequest, HeaderList, Plan, Unminded
 from sip_bridge.sip.core import Core
@@ -14,10 +13,10 @@ from sip_bridge.sip.events import CallAnswered, CallPlaced, CallProgressed, EndC
 from sip_bridge.sip.fields import NameAddr
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.message import SIPMessage
+from sip_bridge.sip.plans import Origin
 from sip_bridge.sip.reason import Q850, cause_of
 from sip_bridge.sip.redirection import Redirection
 from sip_bridge.sip.reliable import RAck, rseq_of
-from sip_bridge.sip.route import Route
 from sip_bridge.sip.session import OpenOffer, Session
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.transactions.layer import ServerTransaction
@@ -28,16 +27,10 @@ MAX_FORKS: Final = 16  # phones that answer one INVITE; more are not heard
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invitation:
-    """Whom to call and as whom; ``domain`` None puts our address towards the peer into From.
+    """Whom to call and as whom; ``allows`` says where a redirection may lead."""
 
-    ``route`` says how a URI is reached, ``allows`` whether a redirection may lead there.
-    """
-
-    target: SIPURI
-    user: str
+    origin: Origin
     display_name: str | None
-    domain: str | None
-    route: Callable[[SIPURI], Route]
     allows: Callable[[SIPURI], bool]
     offer: bytes
     headers: tuple[tuple[str, str], ...] = ()
@@ -57,28 +50,27 @@ class _Leg:
 class OutgoingCall(Session):
     """One INVITE to a peer; the first 2xx wins, every other one is acknowledged and hung up."""
 
-    def __init__(
-        self, core: Core, *, call: str, line: str, invitation: Invitation, authenticator: Authenticator | None
-    ) -> None:
+    def __init__(self, core: Core, *, call: str, invitation: Invitation) -> None:
+        origin = invitation.origin
         super().__init__(
             core,
             call=call,
-            line=line,
-            contact_user=invitation.user,
-            is_secure=invitation.target.scheme == "sips",
-            authenticator=authenticator,
+            line=origin.line.id,
+            contact_user=origin.line.user,
+            is_secure=origin.is_secure,
+            authenticator=origin.authenticator,
         )
         self._invitation = invitation
-        self._redirection = Redirection(invitation.target, allows=invitation.allows)
+        self._redirection = Redirection(origin.target, allows=invitation.allows)
         self._local = NameAddr(uri="")
         self._seq = 0
         self._legs: dict[str, _Leg] = {}
         self._cancel_sent = False
-        self._request = self._request_to(invitation.target)
+        self._request = self._request_to(origin.target)
 
     def start(self) -> None:
         """Send the INVITE."""
-        remote = NameAddr(uri=self._invitation.target.format())
+        remote = NameAddr(uri=self._invitation.origin.target.format())
         self._core.emit(CallPlaced(call=self.id, line=self.line, remote=remote))
         self._signal("local", "INVITE")
         self._request.send()
@@ -91,7 +83,7 @@ class OutgoingCall(Session):
     # --- the INVITE ---
 
     def _request_to(self, target: SIPURI) -> ClientRequest:
-        route = self._invitation.route(target)
+        route = replace(self._invitation.origin, target=target).route
 
         def headers(flow: Flow) -> HeaderList:
             return [*self._invite_headers(flow), *route.headers]
@@ -113,14 +105,10 @@ class OutgoingCall(Session):
 
     def _invite_headers(self, flow: Flow) -> HeaderList:
         given = self._invitation
-        self._local = NameAddr(
-            uri=SIPURI(user=given.user, host=given.domain or flow.local[0]).format(),
-            display_name=given.display_name,
-            params=(("tag", self._local_tag),),
-        )
+        self._local = replace(given.origin.local(flow, self._local_tag), display_name=given.display_name)
         return [
             ("From", self._local.format()),
-            ("To", f"<{given.target.format()}>"),
+            ("To", f"<{given.origin.target.format()}>"),
             ("Call-ID", self.id),
             ("Contact", f"<{self.contact(flow)}>"),
             *ALLOW_AND_SUPPORTED,
