@@ -9,7 +9,7 @@ from tests.end_to_end.bridge import Bridge, Client, check_contract
 from tests.peers.asterisk import Asterisk
 from tests.peers.mosquitto import Mosquitto
 from tests.peers.mqtt import MqttRecorder
-from tests.phone.certificates import Authority
+from tests.phone.certificates import Authority, Issued
 
 
 @pytest.fixture
@@ -33,6 +33,27 @@ async def client(bridge: Bridge, recorder: MqttRecorder) -> AsyncIterator[Client
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """Who signs the certificates of peers that speak TLS."""
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def certificate(authority: Authority) -> Issued:
+    """Of whoever is on loopback."""
+    return authority.issue("loopback", "IP:127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def module_asterisk(tmp_path_factory: pytest.TempPathFactory, certificate: Issued) -> Iterator[Asterisk]:
+    asterisk = Asterisk(tmp_path_factory.mktemp("asterisk"), certificate=certificate)
+    asterisk.start()
+    yield asterisk
+    asterisk.stop()
+
+
+@pytest.fixture
+def shared_asterisk(module_asterisk: Asterisk) -> Asterisk:
+    """One for all tests of a module; each sees only what is printed from its begin on."""
+    module_asterisk.process.forget_lines()
+    return module_asterisk
 
 
 @pytest.fixture

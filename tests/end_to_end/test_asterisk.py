@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.events import CallChanged, PhoneEvent, PlaybackEnded
 from sip_bridge.phone.phone import VoIPPhone
@@ -15,6 +17,11 @@ from tests.peers.asterisk import Asterisk
 from tests.peers.mosquitto import Mosquitto
 from tests.peers.mqtt import MqttRecorder
 from tests.peers.process import Process
+
+
+@pytest.fixture
+def asterisk(shared_asterisk: Asterisk) -> Asterisk:
+    return shared_asterisk
 
 
 async def test_the_account_registers_and_deregisters(pbx: Client, pbx_bridge: Bridge, asterisk: Asterisk) -> None:

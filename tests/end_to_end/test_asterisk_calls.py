@@ -1,7 +1,7 @@
 """What two phones of ours do at one Asterisk, over UDP, TCP and TLS."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -18,19 +18,9 @@ from tests.phone.certificates import Authority
 TRANSPORTS = ("udp", "tcp", "tls")
 
 
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Asterisk]:
-    asterisk = Asterisk(tmp_path_factory.mktemp("asterisk"), certificate=authority.issue("asterisk", "IP:127.0.0.1"))
-    asterisk.start()
-    yield asterisk
-    asterisk.stop()
-
-
 @pytest.fixture
-def asterisk(started: Asterisk) -> Asterisk:
-    """One for all tests; each sees only what is printed from its begin on."""
-    started.process.forget_lines()
-    return started
+def asterisk(shared_asterisk: Asterisk) -> Asterisk:
+    return shared_asterisk
 
 
 @pytest.fixture

@@ -17,21 +17,15 @@ from tests.phone.certificates import Authority, Issued
 TRANSPORTS = ("udp", "tcp", "tls")
 
 
-@pytest.fixture(scope="module")
-def issued(authority: Authority) -> Issued:
-    """The certificate of whoever is on loopback."""
-    return authority.issue("softphone", "IP:127.0.0.1")
-
-
 @pytest.fixture
-async def baresip(tmp_path: Path, authority: Authority, issued: Issued) -> AsyncIterator[Baresip]:
-    async with Baresip(tmp_path / "baresip", certificate=issued, ca=authority.certificate) as phone:
+async def baresip(tmp_path: Path, authority: Authority, certificate: Issued) -> AsyncIterator[Baresip]:
+    async with Baresip(tmp_path / "baresip", certificate=certificate, ca=authority.certificate) as phone:
         yield phone
 
 
 @pytest.fixture
-async def phone(authority: Authority, issued: Issued) -> AsyncIterator[Handset]:
-    tls = TLSSettings(certificate=issued.certificate, key=issued.key, ca=authority.certificate)
+async def phone(authority: Authority, certificate: Issued) -> AsyncIterator[Handset]:
+    tls = TLSSettings(certificate=certificate.certificate, key=certificate.key, ca=authority.certificate)
     settings = SIPSettings(bind=LOOPBACK, port=0, tls_port=free_port(), tls=tls, rtp_ports=RTP)
     async with handset(replace(DOOR, accept_transfers=True), settings) as phone:
         yield phone

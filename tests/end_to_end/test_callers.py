@@ -1,8 +1,15 @@
 """Callers other than SIPp who give up, and a PBX that hangs up."""
 
+import pytest
+
 from tests.end_to_end.bridge import Bridge, Client
 from tests.peers.asterisk import Asterisk
 from tests.peers.baresip import Baresip
+
+
+@pytest.fixture
+def asterisk(shared_asterisk: Asterisk) -> Asterisk:
+    return shared_asterisk
 
 
 async def test_baresip_gives_up_while_it_rings(bridge: Bridge, client: Client, baresip: Baresip) -> None:

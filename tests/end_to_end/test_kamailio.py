@@ -16,14 +16,13 @@ from tests.peers.baresip import Baresip
 from tests.peers.kamailio import REALM, Kamailio
 from tests.peers.sipp import Sipp
 from tests.peers.sipp_steps import ack_refusal, cancel, invite, receive
-from tests.phone.certificates import Authority
+from tests.phone.certificates import Authority, Issued
 
 TRANSPORTS = ("udp", "tcp", "tls")
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Kamailio]:
-    certificate = authority.issue("kamailio", "IP:127.0.0.1")
+def started(tmp_path_factory: pytest.TempPathFactory, certificate: Issued) -> Iterator[Kamailio]:
     kamailio = Kamailio(tmp_path_factory.mktemp("kamailio"), certificate=certificate)
     kamailio.start()
     yield kamailio
