@@ -34,6 +34,7 @@ class JitterBuffer:
         self._last = bytes(FRAME_BYTES)
         self._gap = 0  # samples concealed in a row
         self.late = 0  # packets that came too late to be heard
+        self.skipped = 0  # packets left out to catch up with a burst
         self.concealed = 0  # samples
 
     def put(self, timestamp: int, pcm: bytes) -> None:
@@ -110,6 +111,7 @@ class JitterBuffer:
                 if len(rest) > 2 * (end - at):
                     self._waiting.insert(0, (end, rest[2 * (end - at) :]))
                 return rest[: 2 * (end - at)]
+            self.skipped += 1
         return None
 
     def _conceal(self, samples: int) -> bytes:

@@ -30,6 +30,9 @@ class LineUser(Protocol):
     def handle(self, event: Event) -> None:
         """Something happened on this line."""
 
+    def close(self) -> None:
+        """The client stops: let go of what calls that are not over yet hold."""
+
 
 class SIPClient:
     """``async with SIPClient(settings) as client``: listens, keeps the core's timers, routes its events to phones."""
@@ -71,6 +74,8 @@ class SIPClient:
         if self._watch is not None:
             self._watch.cancel()
         self._network.stop()
+        for user in self._users.values():
+            user.close()
         await self.transports.close()
         await self._tasks.__aexit__(kind, error, traceback)
 

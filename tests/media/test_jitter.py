@@ -3,7 +3,7 @@
 import random
 from array import array
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sip_bridge.media.jitter import MAX_DELAY, MAX_PACKETS, START_DELAY, JitterBuffer
@@ -177,6 +177,7 @@ def test_a_delay_that_is_no_longer_needed_shrinks_in_quiet_frames_only() -> None
     assert (waiting[590], waiting[-1]) == (2, 1)
 
 
+@example(delays=[10, *[None] * 12, 0])  # two packets that lie further apart than the buffer is long
 @given(st.lists(st.none() | st.integers(0, 11), min_size=1, max_size=60))
 def test_the_output_is_always_in_order_and_nothing_is_heard_twice(delays: list[int | None]) -> None:
     # A constant of n is heard as n; concealment makes less of it, so only what exceeds all before counts as new.
@@ -185,7 +186,7 @@ def test_the_output_is_always_in_order_and_nothing_is_heard_twice(delays: list[i
     record = [value for i, value in enumerate(fresh) if value > max(fresh[:i], default=0)]
     came = [n + 1 for n, delay in enumerate(delays) if delay is not None]
     assert set(record) <= set(came)
-    assert len(record) + jitter.late >= len(came)
+    assert len(record) + jitter.late + jitter.skipped >= len(came)
 
 
 def test_five_percent_loss_and_sixty_milliseconds_of_jitter_leave_nearly_all_sound() -> None:

@@ -1,6 +1,7 @@
 """Calls between phones on loopback: hold, transfer, keys by INFO."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
@@ -198,3 +199,29 @@ async def test_a_hung_up_call_takes_no_more_keys(alice: Phone, bob: Phone) -> No
     with pytest.raises(RequestRefusedError, match="over"):
         await keys
     assert sum(isinstance(event, CallFinished) for event in alice.told) == 1
+
+
+async def test_a_call_that_nobody_acknowledged_leaves_no_sockets_behind() -> None:
+    async with running("bob") as bob:
+        peer = await asyncio.to_thread(unacknowledged_caller, bob.phone.client.port)
+        await bob.until(lambda: CallState.IN_CALL in bob.states)
+        (call,) = bob.phone.calls.values()
+        peer.close()
+    with pytest.raises(InvalidStateError, match="not open"):
+        _ = call.media.port
+
+
+def unacknowledged_caller(port: int) -> socket.socket:
+    """Calls bob, and never acknowledges that he answered."""
+    peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    peer.bind(("127.0.0.1", 0))
+    here = peer.getsockname()[1]
+    sdp = f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {here} RTP/AVP 0\r\n"
+    head = (
+        f"INVITE sip:bob@127.0.0.1:{port} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{here};branch=z9hG4bK1\r\n"
+        f"Max-Forwards: 70\r\nFrom: <sip:x@127.0.0.1>;tag=1\r\nTo: <sip:bob@127.0.0.1>\r\nCall-ID: 1\r\n"
+        f"CSeq: 1 INVITE\r\nContact: <sip:x@127.0.0.1:{here}>\r\nContent-Type: application/sdp\r\n"
+        f"Content-Length: {len(sdp)}\r\n\r\n"
+    )
+    peer.sendto((head + sdp).encode(), ("127.0.0.1", port))
+    return peer
