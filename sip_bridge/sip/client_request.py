@@ -83,6 +83,12 @@ class ClientRequest:
         """Make no further attempt: the call was given up."""
         self._abandoned = True
 
+    def give_up(self, now: float) -> None:
+        """Make no further attempt, and don't wait for ever for a peer that only said 1xx to an INVITE."""
+        self.abandon()
+        if self.transaction is not None and self.plan.method == "INVITE":
+            self.transaction.give_up_at(now + self._core.timers.b)
+
     def drop(self) -> None:
         """Stop retransmitting too, and hear no answer: another request takes its place."""
         self.abandon()

@@ -59,6 +59,11 @@ class Modification:
         if self.state is State.WAITING and not self._alarm.is_set:
             self._ask(now)
 
+    def abandon(self, now: float) -> None:
+        """The call is about to end: the peer may answer no more."""
+        if self._request is not None and self.is_open:
+            self._request.give_up(now)
+
     def stop(self) -> None:
         """The call is over; a 2xx to what was sent is acknowledged all the same."""
         self._alarm.clear()

@@ -156,6 +156,7 @@ class Session(InviteUsage):
         if self.open_offer is not None:
             self._take_open_offer().abandon(now)
         self.referral.abandon(now)
+        self.modification.abandon(now)
 
     def _receive_info(self, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request

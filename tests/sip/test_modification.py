@@ -338,3 +338,16 @@ def test_what_is_to_be_sent_before_the_ack_waits_for_it(wire: Wire, bob: Party, 
     raw.request(bob, "ACK", to_tag=raw.last("200").to.tag)
     wire.run(0.1)
     assert raw.words == ["200", "INFO", "REFER"]
+
+
+def test_a_change_that_is_never_answered_ends_soon_after_the_call(
+    wire: Wire, alice: Party, raw: RawPeer, raw_call: str
+) -> None:
+    """The peer says 100, and forgets its 200 once it has our BYE."""
+    hold(wire, alice, raw_call)
+    raw.respond(raw.last("INVITE"), 100)
+    wire.run(0.1)
+    alice.do(alice.endpoint.hangup, raw_call)
+    wire.run(0.1)
+    raw.respond(raw.last("BYE"), 200)
+    assert_nothing_left(wire, alice)

@@ -397,3 +397,17 @@ def test_an_update_of_a_callee_that_then_refuses_the_call_is_refused_too(
     wire.run(0.05)
     assert [m.status for m in raw.received if not m.is_request] == [487]
     assert_nothing_left(wire, alice)
+
+
+def test_a_caller_may_give_up_while_its_update_waits(wire: Wire, alice: Party, raw: RawPeer) -> None:
+    call, invite = dial(wire, alice, raw)
+    raw.respond(invite, 183, headers=[REQUIRED, "RSeq: 1"], content=ANSWER)
+    wire.run(0.05)
+    raw.respond(raw.last("PRACK"), 200)
+    alice.do(alice.endpoint.modify, call)
+    alice.do(alice.endpoint.send_offer, call, OTHER)
+    alice.do(alice.endpoint.hangup, call)
+    wire.run(0.05)
+    assert raw.words[-2:] == ["UPDATE", "CANCEL"]
+    raw.respond(invite, 487)
+    assert_nothing_left(wire, alice)
