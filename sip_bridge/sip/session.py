@@ -34,8 +34,7 @@ from sip_bridge.sip.transfer import Transfer
 from sip_bridge.sip.usage import NORMAL_CLEARING, InviteUsage
 
 RETRY_AFTER_BOUND: Final = 10  # seconds, RFC 3261 §14.2
-_WITH_CONTACT: Final = frozenset({"INVITE", "UPDATE", "REFER", "NOTIFY"})
-_WITH_CAPABILITIES: Final = frozenset({"INVITE", "UPDATE"})
+_NO_PACKAGES: Final = [("Recv-Info", "nil")]  # RFC 6086: we take INFO without a package only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +159,9 @@ class Session(InviteUsage):
 
     def _receive_info(self, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
+        if request.get("info-package") is not None:
+            transaction.respond(SIPStatus.BAD_INFO_PACKAGE, now, headers=_NO_PACKAGES)
+            return
         transaction.respond(SIPStatus.OK, now)
         self._signal("remote", "INFO")
         self._core.emit(InfoReceived(call=self.id, content_type=request.content_type, content=request.content))

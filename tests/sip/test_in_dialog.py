@@ -176,6 +176,12 @@ def test_info_is_answered_and_told(wire: Wire, bob: Party, raw: RawPeer, tag: st
     ]
 
 
+def test_an_info_package_is_refused_with_those_that_are_taken(wire: Wire, bob: Party, raw: RawPeer, tag: str) -> None:
+    raw.request(bob, "INFO", to_tag=tag, seq=2, headers=["Info-Package: foo"], content=b"x", content_type="text/plain")
+    wire.run(0.1)
+    assert (raw.words, raw.last("469").get("recv-info"), list(bob.events)) == (["469"], "nil", [])
+
+
 def test_options_in_a_call_says_what_is_allowed(wire: Wire, bob: Party, raw: RawPeer, tag: str) -> None:
     raw.request(bob, "OPTIONS", to_tag=tag, seq=2)
     wire.run(0.1)
