@@ -11,9 +11,12 @@ import pytest
 from sip_bridge.phone.call import CallState
 from sip_bridge.phone.settings import RegisteredAccount, Secret, TLSSettings
 from sip_bridge.sip.events import EndCause, RegistrationState
+from tests.end_to_end.bridge import Bridge, Client
 from tests.end_to_end.phone import ON_LOOPBACK, Handset, handset
 from tests.peers.baresip import Baresip
 from tests.peers.kamailio import REALM, Kamailio
+from tests.peers.mosquitto import Mosquitto
+from tests.peers.mqtt import MqttRecorder
 from tests.peers.sipp import Sipp
 from tests.peers.sipp_steps import ack_refusal, cancel, invite, receive
 from tests.phone.certificates import Authority, Issued
@@ -213,3 +216,32 @@ async def test_a_caller_gives_up_through_the_proxy(
         caller = await sipp.call(steps, kamailio.address, user="620")
         assert (await phone.finished()).cause is EndCause.CANCELED
         await caller.succeeded()
+
+
+async def test_the_whole_bridge_calls_and_is_called_through_the_proxy(
+    kamailio: Kamailio, sipp: Sipp, tmp_path: Path, mosquitto: Mosquitto, recorder: MqttRecorder
+) -> None:
+    account = (
+        f"  - {{id: pbx, kind: registered, server: {kamailio.host}, port: {kamailio.port}, user: '620',"
+        f" password: {kamailio.password('620')}, realm: {REALM}, transport: tcp}}\n"
+    )
+    bridge = Bridge(tmp_path, mosquitto, account)
+    bridge.start()
+    try:
+        client = Client(recorder, account="pbx")
+        await client.registration("registered")
+        caller = await sipp.call("uac_wait_bye", kamailio.address, user="620")
+        await client.event("RINGING")
+        await client.request("answer")
+        await client.event("ACK")
+        await client.request("hangup")
+        await client.event("CALL_ENDED")
+        await caller.succeeded()
+        called = await sipp.listen("uas_hang_up", options=("-d", "100"))
+        await client.request("dial", f"udp-{called.port}")
+        assert (await client.event("CALL_ENDED"))["end_reason"] == "hangup_remote"
+        await called.succeeded()
+        assert bridge.stop() == 0
+        await kamailio.unregistered("620")
+    finally:
+        bridge.end()
