@@ -145,7 +145,9 @@ async def test_a_call_to_baresip_and_its_end_follow_the_recorded_route(
         await other.wait_for("CALL_CLOSED")
         await kamailio.saw("ACK")
         await kamailio.saw("BYE")
-        assert phone.signals == ["> INVITE", "< INVITE 100", "< INVITE 180", "< INVITE 200", "> ACK", "> BYE"]
+        # Kamailio's processes may let the 200 overtake the 180, which is then dropped.
+        signals = [signal for signal in phone.signals if signal != "< INVITE 180"]
+        assert signals == ["> INVITE", "< INVITE 100", "< INVITE 200", "> ACK", "> BYE"]
 
 
 @pytest.mark.parametrize(("transport", "other"), [("udp", "udp"), ("udp", "tcp"), ("tcp", "udp"), ("tls", "udp")])
