@@ -16,24 +16,25 @@ _BARE_VALUE = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\[\]:]+")  # a token or a host
 _SPACE = re.compile(r"[\x00-\x20\x7f]")
 _NOT_IN_URI = re.compile(r'[\x00-\x20<>"\x7f]')
 # What nearly everybody writes is read by these in one step, anything else by the scanners below; both read the same.
-# The quantifiers are possessive: no backtracking.
+# They can't backtrack far: what repeats is possessive or begins with a character of its own. Groups are not possessive,
+# since Python before 3.11.5 takes those wrongly (Debian 12 has 3.11.2).
 BARE: Final = r"[A-Za-z0-9\-.!%*_+`'~]++"  # a token (RFC 3261 §25.1)
 USUAL_ADDRESS: Final = rf"""
     (?: "([^"\\\n]*+)"[ \t]*+ | ([A-Za-z0-9\-.!%*_+`'~ \t]*+) )  # display name
     <([A-Za-z][A-Za-z0-9+.\-]*+:[^\x00-\x20<>"\x7f]++)>
-    (?:;tag=({BARE}))?+
+    (?:;tag=({BARE}))?
 """
 USUAL_VIA: Final = rf"""
-    SIP/2\.0/([A-Z]++)[ ]([A-Za-z0-9](?:[A-Za-z0-9.\-]*[A-Za-z0-9])?)(?::([0-9]{{1,4}}+))?+
-    ( (?:;(?!(?i:branch)){BARE}(?:={BARE})?+)*+
-      (?:;branch=({BARE}))?+
-      (?:;(?!(?i:branch)){BARE}(?:={BARE})?+)*+ )
+    SIP/2\.0/([A-Z]++)[ ]([A-Za-z0-9](?:[A-Za-z0-9.\-]*[A-Za-z0-9])?)(?::([0-9]{{1,4}}+))?
+    ( (?:;(?!(?i:branch)){BARE}(?:={BARE})?){{0,16}}
+      (?:;branch=({BARE}))?
+      (?:;(?!(?i:branch)){BARE}(?:={BARE})?){{0,16}} )
 """
 _USUAL_ADDRESS: Final = re.compile(USUAL_ADDRESS, re.VERBOSE)
 _USUAL_VIA: Final = re.compile(USUAL_VIA, re.VERBOSE)
-_QUOTED: Final = r'"(?:[^"\\]++|\\.)*+"'
-_OUTSIDE_QUOTES: Final = {c: re.compile(rf'(?:[^{c}"]++|{_QUOTED})*+', re.DOTALL) for c in ",<"}
-_OUTSIDE: Final = {c: re.compile(rf'(?:[^{c}"<]++|{_QUOTED}|<[^>]*+>)*+', re.DOTALL) for c in ",;"}
+_QUOTED: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*"'
+_OUTSIDE_QUOTES: Final = {c: re.compile(rf'(?:[^{c}"]++|{_QUOTED})*', re.DOTALL) for c in ",<"}
+_OUTSIDE: Final = {c: re.compile(rf'(?:[^{c}"<]++|{_QUOTED}|<[^>]*+>)*', re.DOTALL) for c in ",;"}
 COOKIE: Final = "z9hG4bK"  # begins every branch since RFC 3261 (§8.1.1.7)
 MAX_CSEQ: Final = 2**31 - 1  # RFC 3261 §8.1.1.5
 MAX_DIGITS: Final = 20  # of any number: what a peer wrote never becomes a huge int
