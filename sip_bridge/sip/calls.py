@@ -1,5 +1,6 @@
 """The calls of an endpoint: makes a session of each INVITE that comes and of each that is ordered."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 from sip_bridge.errors import InvalidStateError, RemoteProtocolError
@@ -29,6 +30,7 @@ class Calls:
     def __init__(self, core: Core, policy: Policy, authenticators: Mapping[str, Authenticator]) -> None:
         self._core = core
         self._policy = policy
+        self._placed: OrderedDict[str, None] = OrderedDict()  # calls of ours, those that ended lately included
         self._authenticators = authenticators
 
     def session(self, call: str) -> Session:
@@ -71,6 +73,9 @@ class Calls:
             ),
         )
         self._core.sessions[session.id] = session
+        self._placed[session.id] = None
+        if len(self._placed) > MAX_CALLS:
+            self._placed.popitem(last=False)
         session.start()
         return session.id
 
@@ -99,7 +104,7 @@ class Calls:
             transaction.respond(SIPStatus.TEMPORARILY_UNAVAILABLE, now, headers=[("Retry-After", "10")])
             return
         call = request.call_id
-        if call in self._core.sessions:
+        if call in self._core.sessions or call in self._placed:
             call = f"{call}#{transaction.to_tag}"  # a call to ourselves has both ends here
         session = IncomingCall(
             self._core,

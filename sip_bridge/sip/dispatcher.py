@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from sip_bridge.errors import RemoteProtocolError
 from sip_bridge.sip.capabilities import ACCEPT, ALLOW, ALLOW_EVENTS, IN_DIALOG_METHODS, unsupported_extensions
@@ -16,6 +17,7 @@ from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.transactions.layer import ServerTransaction
 from sip_bridge.sip.uri import SIPURI, scheme_of
 
+_NOT_CANCELLED: Final = frozenset({"INVITE", "ACK", "CANCEL"})
 Handler = Callable[[ServerTransaction, float], None]
 
 
@@ -120,17 +122,22 @@ class Dispatcher:
             self._refuse_outside(request, flow, now)
 
     def _receive_cancel(self, request: SIPMessage, flow: Flow, now: float) -> None:
-        """A CANCEL must come from where its INVITE came (§9.2 matches branch and sent-by)."""
-        invite = self._core.layer.find_server(request, "INVITE")
-        if invite is None or invite.flow.remote[0] != flow.remote[0]:
+        """A CANCEL must come from where its request came (§9.2 matches branch and sent-by).
+
+        It gets its 200 whatever the method of that is, and only ends an INVITE.
+        """
+        layer = self._core.layer
+        found = (layer.find_server(request, method) for method in ("INVITE", *sorted(METHODS - _NOT_CANCELLED)))
+        canceled = next((transaction for transaction in found if transaction is not None), None)
+        if canceled is None or canceled.flow.remote[0] != flow.remote[0]:
             self._refuse_outside(request, flow, now)
             return
         transaction = self._open(request, flow, now)
-        transaction.to_tag = invite.to_tag
+        transaction.to_tag = canceled.to_tag
         transaction.respond(SIPStatus.OK, now)
-        to_tag = invite.request.keys.to_tag or invite.to_tag
+        to_tag = canceled.request.keys.to_tag or canceled.to_tag
         user = self._core.dialogs.get((request.call_id, to_tag, request.keys.from_tag or ""))
-        if user is not None:
+        if user is not None and canceled.request.method == "INVITE":
             user.cancel(request, now)
 
     def _refuse_outside(self, request: SIPMessage, flow: Flow, now: float) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from sip_bridge.errors import InvalidStateError, LocalProtocolError
+from sip_bridge.sip import calls as calls_module
 from sip_bridge.sip.caller import Caller
 from sip_bridge.sip.events import (
     AnswerReceived,
@@ -318,3 +319,20 @@ def test_an_application_sets_headers_and_the_name_of_the_caller(wire: Wire, alic
     alice.drain()
     invite = wire.sent[0].message
     assert (invite.from_.display_name, invite.get("alert-info")) == ('Front "Door"', "<urn:x>")
+
+
+def test_a_call_to_oneself_that_is_given_up_at_once_has_two_ends_with_two_names(wire: Wire, alice: Party) -> None:
+    call = alice.dial(alice, "alice", "alice")
+    alice.do(alice.endpoint.hangup, call)
+    wire.run(1)  # the CANCEL follows the 100
+    ended = [event.call for event in alice.told(CallEnded) if isinstance(event, CallEnded)]
+    assert (len(ended), len(set(ended)), ended[0]) == (2, 2, call)
+
+
+def test_only_so_many_calls_of_ours_are_remembered(
+    wire: Wire, alice: Party, bob: Party, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls_module, "MAX_CALLS", 3)
+    for _ in range(5):
+        alice.do(alice.endpoint.hangup, alice.dial(bob, "alice", "door"))
+    assert len(alice.endpoint._calls._placed) == 3

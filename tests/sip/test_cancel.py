@@ -219,3 +219,16 @@ def test_the_caller_may_call_again_right_after_cancelling(wire: Wire, alice: Par
     second = established(wire, alice, bob)
     assert [event.call for event in bob.events if isinstance(event, CallReceived)] == [first, second]
     assert bob.endpoint.calls == 1
+
+
+def test_a_cancel_of_something_else_than_an_invite_gets_its_200_and_changes_nothing(
+    wire: Wire, bob: Party, raw: RawPeer
+) -> None:
+    raw.request(bob, "OPTIONS", branch="z9hG4bK-same")
+    raw.request(bob, "CANCEL", branch="z9hG4bK-same")
+    wire.run(0.1)
+    assert [(message.cseq.method, int(message.status)) for message in raw.received] == [
+        ("OPTIONS", 200),
+        ("CANCEL", 200),
+    ]
+    assert raw.received[0].to.tag == raw.received[1].to.tag
