@@ -72,16 +72,17 @@ class Subscriber:
 
     def _observe(self, output: Output) -> None:
         """A line that has registered subscribes to its mailbox, if it is to."""
-        match output:
-            case RegistrationChanged(line=line_id, state=RegistrationState.REGISTERED):
-                line = self._policy.lines[line_id]
-                has_room = len(self._subscriptions) < MAX_SUBSCRIPTIONS
-                is_new = line_id not in self._mailboxes and has_room
-                if isinstance(line, RegisteredLine) and line.message_waiting and is_new:
-                    origin = self._origins.of(line_id, line.aor.format())
-                    self._mailboxes[line_id] = self._subscribe(origin, message_waiting.PACKAGE)
-            case _:
-                pass
+        if isinstance(output, RegistrationChanged) and output.state is RegistrationState.REGISTERED:
+            self._follow_mailbox(output.line)
+
+    def _follow_mailbox(self, line_id: str) -> None:
+        line = self._policy.lines[line_id]
+        if not isinstance(line, RegisteredLine) or not line.message_waiting:
+            return
+        if line_id in self._mailboxes or len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
+            return
+        origin = self._origins.of(line_id, line.aor.format())
+        self._mailboxes[line_id] = self._subscribe(origin, message_waiting.PACKAGE)
 
     def receive_notify(self, transaction: ServerTransaction, now: float) -> None:
         """A NOTIFY outside any dialog: many a PBX tells a registered phone of its mailbox unasked."""
