@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.peers.ports import free_port
+
 TIMEOUT = 20.0
 
 
@@ -42,19 +44,12 @@ async def line_with(process: Process, text: str) -> str:
     raise AssertionError(f"{text!r} was not printed")
 
 
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 def config_file(tmp_path: Path) -> Path:
     path = tmp_path / "config.yaml"
     path.write_text(
-        f"mqtt: {{broker: embedded, port: {free_port(socket.SOCK_STREAM)}}}\n"
-        f"sip: {{bind: 127.0.0.1, port: {free_port(socket.SOCK_DGRAM)}}}\n"
+        f"mqtt: {{broker: embedded, port: {free_port()}}}\n"
+        f"sip: {{bind: 127.0.0.1, port: {free_port()}}}\n"
         "accounts:\n  - {id: door, kind: direct}\n"
     )
     return path
@@ -88,7 +83,7 @@ async def test_a_port_in_use_is_one_line_and_exit_code_1(tmp_path: Path) -> None
         taken.bind(("127.0.0.1", 0))
         path = tmp_path / "config.yaml"
         path.write_text(
-            f"mqtt: {{broker: embedded, port: {free_port(socket.SOCK_STREAM)}}}\n"
+            f"mqtt: {{broker: embedded, port: {free_port()}}}\n"
             f"sip: {{bind: 127.0.0.1, port: {taken.getsockname()[1]}}}\n"
             "accounts:\n  - {id: door, kind: direct}\n"
         )
