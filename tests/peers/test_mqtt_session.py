@@ -17,6 +17,7 @@ import pytest
 from sip_bridge.errors import LocalProtocolError
 from sip_bridge.mqtt.session import InboundMessage, MQTTSession, MQTTSettings, RetryDelays
 from tests.peers import missing
+from tests.peers.ports import free_port
 
 LOCALHOST: Final = "127.0.0.1"
 STATE: Final = "t/state"
@@ -178,13 +179,6 @@ async def hang_up(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind((LOCALHOST, 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def is_listening(port: int) -> bool:
