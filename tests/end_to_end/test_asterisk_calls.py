@@ -166,6 +166,8 @@ async def test_an_attended_transfer_connects_the_other_parties(account: Register
         [first] = phone.phone.calls.values()
         second = await phone.dial("600")
         await phone.call_in(CallState.IN_CALL)
+        # While Asterisk still answers, there is nothing yet that the other party could be moved to.
+        await asterisk.process.printed("Executing \\[600@phones:2\\] Echo")
         await first.transfer(second)
         await phone.finished()
         await phone.finished()
