@@ -7,31 +7,34 @@ its followers are in time; when for a few seconds every packet was early, a quie
 from bisect import insort
 from typing import Final
 
-from sip_bridge.media.codec import FRAME_BYTES, PCM_RATE
+from sip_bridge.media.codec import NARROWBAND, frame_samples
 from sip_bridge.media.pcm import peak, scaled
 
-_FRAME: Final = FRAME_BYTES // 2  # samples
-START_DELAY: Final = 3 * _FRAME  # samples by which the first packet waits
-MAX_DELAY: Final = 240 * PCM_RATE // 1000  # samples that a packet may come early, or late, and still be heard
+START_DELAY: Final = 3  # frames by which the first packet waits
+MAX_DELAY: Final = 12  # frames that a packet may come early, or late, and still be heard
 MAX_PACKETS: Final = 64
 _LATE_RUN: Final = 3  # packets in a row that are far too late; one more, and the sender's clock jumped back
 _WINDOW: Final = 150  # packets over which the delay is judged: 3 s of them
-_SPARE: Final = 2 * _FRAME  # what every packet must be early by before a frame is left out
+_SPARE: Final = 2  # frames that every packet must be early by before a frame is left out
 _QUIET: Final = 500  # the loudest sample of a frame that nobody misses
 _FADE: Final = (0.8, 0.5, 0.2)  # of each concealed frame in turn; then silence
 
 
 class JitterBuffer:
-    """The sound of one stream; timestamps are RTP's, in samples of 8 kHz."""
+    """The sound of one stream; timestamps are in samples at ``rate``."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate: int = NARROWBAND) -> None:
+        self.rate = rate
+        self._frame = frame_samples(rate)
+        self._start_delay = START_DELAY * self._frame
+        self._max_delay = MAX_DELAY * self._frame
         self._waiting: list[tuple[int, bytes]] = []  # by extended timestamp
         self._at: int | None = None  # the extended timestamp that is due next
         self._played = 0  # where what was heard ends: nothing before it is heard any more
         self._late_run = 0
-        self._least_early = MAX_DELAY
+        self._least_early = self._max_delay
         self._judged = 0
-        self._last = bytes(FRAME_BYTES)
+        self._last = bytes(2 * self._frame)
         self._gap = 0  # samples concealed in a row
         self.late = 0  # packets that came too late to be heard
         self.skipped = 0  # packets left out to catch up with a burst
@@ -41,22 +44,22 @@ class JitterBuffer:
         """A packet that came just now, and never before."""
         at = self._start(timestamp) if self._at is None else self._at
         early = (timestamp - at + 0x80000000) % 0x100000000 - 0x80000000
-        if early < -MAX_DELAY and self._late_run < _LATE_RUN:
+        if early < -self._max_delay and self._late_run < _LATE_RUN:
             self.late += 1
             self._late_run += 1
             return
-        if not -MAX_DELAY <= early <= 2 * MAX_DELAY:
-            at, early = self._start(timestamp), START_DELAY
-        elif early > MAX_DELAY:  # a burst after a stall: what waited longest is left out
-            self._at = at = at + early - MAX_DELAY
-            early = MAX_DELAY
+        if not -self._max_delay <= early <= 2 * self._max_delay:
+            at, early = self._start(timestamp), self._start_delay
+        elif early > self._max_delay:  # a burst after a stall: what waited longest is left out
+            self._at = at = at + early - self._max_delay
+            early = self._max_delay
         self._late_run = 0
         self._judged += 1
         self._least_early = min(self._least_early, early)
         begin = at + early
         if begin < self._played:  # a later one was heard already: the next ones may wait a little longer
             self.late += 1
-            self._at = at - _FRAME
+            self._at = at - self._frame
             return
         if early < 0:
             self._at = begin  # what was concealed meanwhile is heard in addition
@@ -69,20 +72,20 @@ class JitterBuffer:
             return None
         frame = self._take()
         if self._judged >= _WINDOW:
-            if self._least_early >= _SPARE and peak(frame) <= _QUIET:
+            if self._least_early >= _SPARE * self._frame and peak(frame) <= _QUIET:
                 frame = self._take()
-            self._judged, self._least_early = 0, MAX_DELAY
+            self._judged, self._least_early = 0, self._max_delay
         return frame
 
     def _start(self, timestamp: int) -> int:
         self._waiting.clear()
-        self._at = self._played = timestamp - START_DELAY
+        self._at = self._played = timestamp - self._start_delay
         return self._at
 
     def _take(self) -> bytes:
         """A frame from what waits; what is missing is concealed."""
         at = self._at or 0
-        end = at + _FRAME
+        end = at + self._frame
         parts = []
         while at < end:
             heard = self._next(at, end)
@@ -115,7 +118,7 @@ class JitterBuffer:
         return None
 
     def _conceal(self, samples: int) -> bytes:
-        step = self._gap // _FRAME
+        step = self._gap // self._frame
         self._gap += samples
         self.concealed += samples
         if step >= len(_FADE):

@@ -19,6 +19,8 @@ _RECEIVING: Final = ("sendrecv", "recvonly")
 _MIN_PTIME: Final = 10  # milliseconds
 _MAX_PTIME: Final = 60
 _STATIC: Final = {codec.payload_type: f"{codec.name}/{codec.clock_rate}" for codec in CODECS.values()}
+_FIRST_DYNAMIC: Final = 96
+_DYNAMIC: Final = [codec.name for codec in CODECS.values() if codec.payload_type is None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,7 @@ def create_offer(local: Local, *, previous: SessionDescription | None = None) ->
     if sections:
         at = _audio_at(sections)
     events = (_events_of(sections[at]) if sections else None) or _OUR_EVENTS
-    audio = _audio(local, [(CODECS[name].payload_type, CODECS[name]) for name in local.codecs], events, local.direction)
+    audio = _audio(local, [(_number_of(CODECS[name]), CODECS[name]) for name in local.codecs], events, local.direction)
     media = (*sections[:at], audio, *sections[at + 1 :])
     return _describe(local, media, previous)
 
@@ -260,6 +262,13 @@ def _direction(description: SessionDescription, media: MediaDescription) -> str:
 
 
 # --- writing ours ---
+
+
+def _number_of(codec: Codec) -> int:
+    """The payload type that we offer a codec under."""
+    if codec.payload_type is not None:
+        return codec.payload_type
+    return _FIRST_DYNAMIC + _DYNAMIC.index(codec.name)
 
 
 def _direction_of(*, sends: bool, receives: bool) -> str:

@@ -1,6 +1,7 @@
 """The audio port of a call: sources give PCM frames to send, sinks take what was received.
 
-A frame is 20 ms of signed 16-bit little-endian PCM at 8 kHz mono: 320 bytes.
+A frame is 20 ms of signed 16-bit little-endian mono PCM. Its rate is that of the call's codec, and another one may be
+agreed on at any time.
 """
 
 import asyncio
@@ -12,48 +13,60 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from sip_bridge.errors import MediaError
-from sip_bridge.media.codec import FRAME_BYTES
+from sip_bridge.media.codec import NARROWBAND, frame_bytes
 from sip_bridge.media.pcm import scaled
+from sip_bridge.media.resampler import Resampler
 from sip_bridge.media.wav import MAX_BYTES, decode_wav
 
 
 class AudioSource(Protocol):
     """Where a call's outgoing sound comes from."""
 
-    def read(self) -> bytes | None:
-        """The next frame, None when there is no more."""
+    def read(self, rate: int) -> bytes | None:
+        """The next frame at that many samples a second, None when there is no more."""
 
 
 class AudioSink(Protocol):
     """Where a call's incoming sound goes."""
 
-    def write(self, frame: bytes) -> None:
-        """The next frame, in the order of arrival."""
+    def write(self, frame: bytes, rate: int) -> None:
+        """The next frame, in the order of arrival, at that many samples a second."""
 
 
 class Clip:
-    """A sound in memory, read frame by frame: ``settle`` frames of silence first, then once or in a ``loop``."""
+    """A sound in memory at ``rate``, read frame by frame: ``settle`` frames of silence, then once or in a ``loop``."""
 
-    def __init__(self, pcm: bytes, *, settle: int = 0, loop: bool = False) -> None:
+    def __init__(self, pcm: bytes, *, rate: int = NARROWBAND, settle: int = 0, loop: bool = False) -> None:
         self._pcm = pcm
+        self._rate = rate
+        self._resampler = Resampler(rate, rate)
+        self._resampled_to = rate
         self._settle = settle
         self._loop = loop
         self._at = 0
 
-    def read(self) -> bytes | None:
+    def read(self, rate: int) -> bytes | None:
         """See `AudioSource`; the last frame is filled up with silence."""
         if self._settle > 0:
             self._settle -= 1
-            return bytes(FRAME_BYTES)
+            return bytes(frame_bytes(rate))
         if self._at >= len(self._pcm) and self._loop:
             self._at = 0
-        frame = self._pcm[self._at : self._at + FRAME_BYTES]
-        self._at += FRAME_BYTES
-        return frame.ljust(FRAME_BYTES, b"\0") if frame else None
+        size = frame_bytes(self._rate)
+        frame = self._pcm[self._at : self._at + size]
+        self._at += size
+        return self._converted(frame.ljust(size, b"\0"), rate) if frame else None
+
+    def _converted(self, frame: bytes, rate: int) -> bytes:
+        if rate == self._rate:
+            return frame
+        if rate != self._resampled_to:
+            self._resampler, self._resampled_to = Resampler(self._rate, rate), rate
+        return self._resampler.process(frame)
 
 
 async def load(source: str, *, volume: float = 1.0) -> bytes:
-    """PCM of a WAV file, named by path or file: URL; read and decoded off the loop. MediaError names the file."""
+    """PCM at 8 kHz of a WAV file, named by path or file: URL, read off the loop; MediaError names the file."""
     if not 0.0 <= volume <= 1.0:
         raise MediaError("volume: expected 0.0 to 1.0")
     return await asyncio.to_thread(_load, source, volume)

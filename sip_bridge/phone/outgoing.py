@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from sip_bridge.errors import InvalidStateError
-from sip_bridge.media.codec import FRAME_BYTES, FRAME_MS, PCM_RATE
+from sip_bridge.media.codec import FRAME_MS, Encoder, frame_bytes, frame_samples
 from sip_bridge.media.dtmf import EventFrame, check_digits, event_frames
 from sip_bridge.media.negotiation import Stream
 from sip_bridge.media.rtp import RTPSender
 from sip_bridge.phone.audio import AudioSource
 
-FRAME_SAMPLES: Final = FRAME_BYTES // 2
 _MAX_SEQUENCES: Final = 64  # of keys that wait
 _SHORTEST_MS: Final = 40  # of a key press and of the gap after it
 _LONGEST_MS: Final = 5000
@@ -29,11 +28,20 @@ class Outgoing:
         self._sender = sender
         self._send = send
         self._on_finished = on_finished
+        self._stream: Stream | None = None
+        self._encoder: Encoder | None = None
         self._source: AudioSource | None = None
         self._pending = b""  # PCM that does not fill a packet yet
         self._keys: deque[tuple[Iterator[EventFrame], Callable[[], None]]] = deque()
         self._press_timestamp = 0
         self.muted = False
+
+    def agree(self, stream: Stream) -> None:
+        """How to send from now on."""
+        if self._stream is None or self._stream.codec is not stream.codec:
+            self._encoder = stream.codec.encoder()
+            self._pending = b""
+        self._stream = stream
 
     def play(self, source: AudioSource) -> None:
         """Send what ``source`` gives from the next frame on; stop what plays before calling this."""
@@ -46,15 +54,19 @@ class Outgoing:
             self._on_finished(False)  # noqa: FBT003  # a callback takes no keywords
 
     def press(self, digits: str, *, duration_ms: int, gap_ms: int, on_pressed: Callable[[], None]) -> None:
-        """Queue key presses; LocalProtocolError for what is none, InvalidStateError when too many wait.
+        """Queue key presses; LocalProtocolError for what is none, InvalidStateError when that can't be now.
 
         ``on_pressed`` is called when the last of them was sent, with its gap, or will never be.
         """
         keys = check_digits(digits)
+        if self._stream is None or self._stream.events_payload_type is None:
+            raise InvalidStateError("the other party takes no key presses over RTP (telephone-event)")
         if len(self._keys) >= _MAX_SEQUENCES:
             raise InvalidStateError("too many key presses wait already")
-        duration, gap = (min(max(ms, _SHORTEST_MS), _LONGEST_MS) * PCM_RATE // 1000 for ms in (duration_ms, gap_ms))
-        self._keys.append((event_frames(keys, duration=duration, gap=gap, frame=FRAME_SAMPLES), on_pressed))
+        clock_rate = self._stream.codec.clock_rate
+        duration, gap = (min(max(ms, _SHORTEST_MS), _LONGEST_MS) * clock_rate // 1000 for ms in (duration_ms, gap_ms))
+        frames = event_frames(keys, duration=duration, gap=gap, frame=frame_samples(clock_rate))
+        self._keys.append((frames, on_pressed))
 
     def close(self) -> None:
         """The call is over: nothing more is sent, and nobody waits for it."""
@@ -62,43 +74,49 @@ class Outgoing:
         while self._keys:
             self._keys.popleft()[1]()
 
-    def tick(self, stream: Stream, frames: int = 1) -> None:
+    def tick(self, frames: int = 1) -> None:
         """Send the next 20 ms; ``frames`` is how many of them went by, more than one after a stall."""
-        self._sender.advance((frames - 1) * FRAME_SAMPLES)
+        stream, encoder = self._stream, self._encoder
+        if stream is None or encoder is None:
+            return
+        frame = frame_samples(stream.codec.clock_rate)
+        self._sender.advance((frames - 1) * frame)
         if not stream.sends:
             self._pause()
         elif not self._send_event(stream):
-            self._send_audio(stream)
-        self._sender.advance(FRAME_SAMPLES)
+            self._send_audio(stream, encoder)
+        self._sender.advance(frame)
 
     def _pause(self) -> None:
         self._pending = b""
         self._sender.pause()
 
-    def _send_audio(self, stream: Stream) -> None:
-        frame = self._source.read() if self._source is not None else None
+    def _send_audio(self, stream: Stream, encoder: Encoder) -> None:
+        rate = stream.codec.rate
+        frame = self._source.read(rate) if self._source is not None else None
         is_over = self._source is not None and frame is None
         if self.muted:
             frame = None
         if stream.ptime == FRAME_MS and not self._pending:
-            payload = stream.codec.silence * FRAME_SAMPLES if frame is None else stream.codec.encode(frame)
+            payload = encoder.silence(frame_samples(rate)) if frame is None else encoder.encode(frame)
             self._send(self._sender.audio(stream.payload_type, payload, timestamp=self._sender.timestamp))
         else:
-            self._send_packed(stream, frame or bytes(FRAME_BYTES))
+            self._send_packed(stream, encoder, frame or bytes(frame_bytes(rate)))
         if is_over and not self._pending:
             self._source = None
             self._on_finished(True)  # noqa: FBT003  # a callback takes no keywords
 
-    def _send_packed(self, stream: Stream, frame: bytes) -> None:
+    def _send_packed(self, stream: Stream, encoder: Encoder, frame: bytes) -> None:
         """Packets of another length than a frame's."""
-        begin = self._sender.timestamp - len(self._pending) // 2
+        rate, clock_rate = stream.codec.rate, stream.codec.clock_rate
+        begin = self._sender.timestamp - len(self._pending) // 2 * clock_rate // rate
         self._pending += frame
-        size = stream.ptime * PCM_RATE // 1000 * 2
+        size = stream.ptime * rate // 1000 * 2
         while len(self._pending) >= size:
-            payload = stream.codec.encode(self._pending[:size])
+            payload = encoder.encode(self._pending[:size])
             self._pending = self._pending[size:]
             self._send(self._sender.audio(stream.payload_type, payload, timestamp=begin))
-            begin += size // 2
+            begin += stream.ptime * clock_rate // 1000
 
     def _send_event(self, stream: Stream) -> bool:
         """The next frame of a key press; False when none is being pressed: a gap is sound like any other."""

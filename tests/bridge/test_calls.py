@@ -29,7 +29,7 @@ class Ear:
         self.pcm = bytearray()
         self._came = asyncio.Event()
 
-    def write(self, frame: bytes) -> None:
+    def write(self, frame: bytes, rate: int) -> None:
         self.pcm += frame
         self._came.set()
 

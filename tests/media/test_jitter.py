@@ -62,7 +62,7 @@ def test_what_the_first_packet_overtook_is_heard_before_it() -> None:
 def test_the_first_packet_waits_and_the_rest_follow_without_a_gap() -> None:
     heard, jitter = heard_of([0] * 20, extra=3)
     assert heard == [[0], [0], [0], *([n] for n in range(1, 21))]
-    assert (jitter.late, jitter.concealed) == (0, START_DELAY)
+    assert (jitter.late, jitter.concealed) == (0, START_DELAY * FRAME)
 
 
 def test_packets_out_of_order_are_heard_in_order() -> None:
@@ -74,7 +74,7 @@ def test_packets_out_of_order_are_heard_in_order() -> None:
 def test_a_lost_packet_is_a_repeat_that_fades_and_then_silence() -> None:
     jitter = started(1000)
     assert [values(jitter.get()) for _ in range(5)] == [[800], [500], [200], [0], [0]]
-    assert jitter.concealed == START_DELAY + 5 * FRAME
+    assert jitter.concealed == START_DELAY * FRAME + 5 * FRAME
 
 
 def test_a_packet_that_comes_just_too_late_delays_what_follows() -> None:
@@ -125,7 +125,7 @@ def test_a_single_packet_far_too_late_is_dropped() -> None:
     for n in range(1, 20):
         jitter.put(n * FRAME, constant(n))
         jitter.get()
-    jitter.put(-MAX_DELAY, constant(99))
+    jitter.put(-MAX_DELAY * FRAME, constant(99))
     assert (values(jitter.get()), jitter.late) == ([15], 1)
 
 

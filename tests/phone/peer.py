@@ -95,7 +95,7 @@ class Ear:
     def __init__(self) -> None:
         self.pcm = bytearray()
 
-    def write(self, frame: bytes) -> None:
+    def write(self, frame: bytes, rate: int) -> None:
         self.pcm += frame
 
     def samples(self) -> list[int]:

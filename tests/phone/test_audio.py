@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sip_bridge.errors import MediaError
-from sip_bridge.media.pcm import pcm_of
+from sip_bridge.media.pcm import pcm_of, samples_of
 from sip_bridge.phone import audio
 from sip_bridge.phone.audio import Clip, load
 from tests.phone.peer import write_wav
@@ -18,18 +18,24 @@ SOUND = pcm_of(array("h", range(1, 241)))  # one frame and a half
 
 def test_a_clip_is_read_frame_by_frame_the_last_one_filled_up() -> None:
     clip = Clip(SOUND)
-    assert [clip.read() for _ in range(4)] == [SOUND[:320], SOUND[320:] + bytes(160), None, None]
+    assert [clip.read(8000) for _ in range(4)] == [SOUND[:320], SOUND[320:] + bytes(160), None, None]
 
 
 def test_a_clip_settles_first() -> None:
     clip = Clip(SOUND, settle=2)
-    assert [clip.read() for _ in range(3)] == [SILENCE, SILENCE, SOUND[:320]]
+    assert [clip.read(8000) for _ in range(3)] == [SILENCE, SILENCE, SOUND[:320]]
 
 
 def test_a_loop_has_no_end_and_settles_once() -> None:
     clip = Clip(SOUND, settle=1, loop=True)
-    frames = [clip.read() for _ in range(7)]
+    frames = [clip.read(8000) for _ in range(7)]
     assert frames == [SILENCE, *[SOUND[:320], SOUND[320:] + bytes(160)] * 3]
+
+
+def test_a_clip_follows_the_rate_that_is_asked_for() -> None:
+    clip = Clip(pcm_of(array("h", [1000] * 1600)))
+    assert [len(clip.read(rate) or b"") for rate in (8000, 16000, 16000, 8000, 16000)] == [320, 640, 640, 320, 640]
+    assert samples_of(clip.read(16000) or b"")[100:] == array("h", [1000] * 220)
 
 
 async def test_a_file_is_loaded_by_path_and_by_url(tmp_path: Path) -> None:

@@ -257,7 +257,7 @@ async def test_a_call_that_ends_while_its_file_is_read_plays_nothing(session: Me
 class Hum:
     """A source that never ends."""
 
-    def read(self) -> bytes:
+    def read(self, rate: int) -> bytes:
         return b"\x10\x20" * 160
 
 

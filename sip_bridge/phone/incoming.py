@@ -1,0 +1,68 @@
+"""What a call hears: the peer's packets to key presses, and to frames of sound for the sinks."""
+
+from collections.abc import Callable
+
+from sip_bridge.media.codec import Codec, Decoder
+from sip_bridge.media.dtmf import DTMFReceiver, Press
+from sip_bridge.media.jitter import JitterBuffer
+from sip_bridge.media.negotiation import Stream
+from sip_bridge.media.rtp import Receiver, RTPPacket
+from sip_bridge.phone.audio import AudioSink
+
+
+class Incoming:
+    """The receiving half of a media session. ``sinks`` get a frame a tick; nothing is decoded while there are none."""
+
+    def __init__(self, *, on_press: Callable[[Press, int], None]) -> None:
+        self._on_press = on_press  # with the clock rate that its duration counts in
+        self._presses = DTMFReceiver()
+        self._stream: Stream | None = None
+        self._codec: Codec | None = None  # of the packet that came last
+        self._decoder: Decoder | None = None
+        self._ssrc: int | None = None
+        self._timestamp = 0  # extended over the wrap
+        self._jitter = JitterBuffer()
+        self.receiver = Receiver(8000)
+        self.sinks: list[AudioSink] = []
+
+    def agree(self, stream: Stream) -> None:
+        """What may come from now on."""
+        self._stream = stream
+
+    def receive(self, packet: RTPPacket, now: float) -> None:
+        """A packet of the peer's; one of a payload type that was not agreed on is ignored."""
+        stream = self._stream
+        if stream is None:
+            return
+        is_press = packet.payload_type in stream.receive_events_payload_types
+        codec = None if is_press else _codec_of(packet.payload_type, stream)
+        if not is_press and codec is None:
+            return
+        is_new = self.receiver.receive(packet, now)
+        if is_press:
+            press = self._presses.receive(packet)
+            if press is not None:
+                self._on_press(press, stream.codec.clock_rate)
+        elif codec is not None and is_new and self.sinks and packet.payload and stream.receives:
+            self._hear(packet, codec)
+
+    def tick(self) -> None:
+        """20 ms went by."""
+        heard = self._jitter.get() if self.sinks else None
+        if heard is not None:
+            for sink in self.sinks:
+                sink.write(heard, self._jitter.rate)
+
+    def _hear(self, packet: RTPPacket, codec: Codec) -> None:
+        if codec is not self._codec or packet.ssrc != self._ssrc or self._decoder is None:
+            self._decoder = codec.decoder()
+            if codec.rate != self._jitter.rate:
+                self._jitter = JitterBuffer(codec.rate)
+            self._codec, self._ssrc = codec, packet.ssrc
+        self._timestamp += (packet.timestamp - self._timestamp + 0x80000000) % 0x100000000 - 0x80000000
+        at = self._timestamp * codec.rate // codec.clock_rate
+        self._jitter.put(at, self._decoder.decode(packet.payload))
+
+
+def _codec_of(payload_type: int, stream: Stream) -> Codec | None:
+    return next((codec for number, codec in stream.receive_payload_types if number == payload_type), None)

@@ -1,0 +1,70 @@
+"""The resampler: what it keeps, what it leaves out, and that piece by piece is the same as at once."""
+
+from array import array
+from math import pi, sin, sqrt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sip_bridge.media.pcm import pcm_of, samples_of
+from sip_bridge.media.resampler import Resampler, resampled
+
+
+def tone(frequency: float, rate: int, samples: int) -> "array[int]":
+    return array("h", [round(10000 * sin(2 * pi * frequency * i / rate)) for i in range(samples)])
+
+
+def rms(samples: list[int]) -> float:
+    return sqrt(sum(sample * sample for sample in samples) / len(samples))
+
+
+@pytest.mark.parametrize("rate", [6000, 11025, 16000, 22050, 32000, 44100, 48000])
+def test_a_tone_of_any_rate_keeps_its_pitch_time_and_loudness(rate: int) -> None:
+    heard = resampled(tone(440, rate, rate), rate, 8000)
+    expected = tone(440, 8000, len(heard))
+    errors = [a - b for a, b in zip(heard, expected, strict=True)][50:-50]
+    assert len(heard) == 8000
+    assert rms(errors) < 10000 / 1000  # 57 dB below the tone
+
+
+def test_what_is_above_the_telephones_band_does_not_fold_back() -> None:
+    assert rms(list(resampled(tone(6000, 48000, 24000), 48000, 8000))[50:-50]) < 10000 / 500
+
+
+def test_a_tone_at_full_scale_is_clipped_not_wrapped() -> None:
+    square = array("h", ([32767] * 20 + [-32768] * 20) * 50)
+    heard = resampled(square, 16000, 8000)
+    assert (max(heard), min(heard)) == (32767, -32768)
+
+
+def test_a_single_sample_becomes_one() -> None:
+    assert len(resampled(array("h", [500]), 44100, 8000)) == 1
+
+
+@pytest.mark.parametrize(("rate", "to_rate"), [(8000, 16000), (16000, 8000), (48000, 16000), (8000, 8000)])
+def test_each_frame_gives_a_frame(rate: int, to_rate: int) -> None:
+    resampler = Resampler(rate, to_rate)
+    assert [len(resampler.process(bytes(rate // 25))) for _ in range(10)] == [to_rate // 25] * 10
+
+
+@given(
+    rates=st.sampled_from([(8000, 16000), (16000, 8000), (44100, 8000), (22050, 16000), (8000, 48000)]),
+    lengths=st.lists(st.integers(0, 700), max_size=8),
+)
+def test_a_stream_in_pieces_is_the_whole_sound_a_little_later(rates: tuple[int, int], lengths: list[int]) -> None:
+    rate, to_rate = rates
+    sound = tone(440, rate, sum(lengths))
+    resampler, at, heard = Resampler(rate, to_rate), 0, b""
+    for length in lengths:
+        heard += resampler.process(pcm_of(sound[at : at + length]))
+        at += length
+    assert heard == Resampler(rate, to_rate).process(pcm_of(sound))
+    assert len(heard) == 2 * -(-len(sound) * to_rate // rate)
+
+
+def test_the_delay_is_under_three_milliseconds() -> None:
+    click = array("h", bytes(2 * 320))
+    click[100] = 20000
+    heard = samples_of(Resampler(16000, 8000).process(pcm_of(click)))
+    assert 50 < max(range(len(heard)), key=heard.__getitem__) < 50 + 24
