@@ -648,6 +648,7 @@ def test_what_mqtt_shows_is_json(loaded: Load) -> None:
                 "contacts": [],
                 "codecs": ["PCMU", "PCMA"],
                 "accept_transfers": False,
+                "max_duration": 14400,
             }
         ],
         "log_level": "info",

@@ -3,7 +3,7 @@
 from sip_bridge.media.rtp import ReceptionStatistics
 from sip_bridge.mqtt import contract
 from sip_bridge.phone.call import CallState, VoIPCall
-from sip_bridge.phone.events import CallFinished
+from sip_bridge.phone.events import CallFinished, CallLimit
 from sip_bridge.phone.settings import Account, DirectAccount, RegisteredAccount
 from sip_bridge.sip.events import EndCause, RegistrationChanged, RegistrationState
 from sip_bridge.sip.fields import NameAddr
@@ -91,8 +91,18 @@ def snapshot(calls: list[VoIPCall]) -> contract.CallSnapshot:
 
 def end_reason(finished: CallFinished) -> contract.EndReason:
     """Why a call ended, in the contract's closed set."""
-    if finished.timed_out:
-        return contract.EndReason.NO_ANSWER
+    match finished.limit:
+        case CallLimit.NO_ANSWER:
+            return contract.EndReason.NO_ANSWER
+        case CallLimit.MAX_DURATION:
+            return contract.EndReason.TIMEOUT
+        case CallLimit.MEDIA_LOST:
+            return contract.EndReason.MEDIA_LOST
+        case None:
+            return _reason_of_peer(finished)
+
+
+def _reason_of_peer(finished: CallFinished) -> contract.EndReason:
     match finished.cause:
         case EndCause.HANGUP_LOCAL:
             return contract.EndReason.HANGUP_LOCAL

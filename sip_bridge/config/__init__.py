@@ -126,7 +126,7 @@ def _redacted(value: object) -> Any:
     match value:
         case Secret():
             return "***" if value else None
-        case None | bool() | int() | str():
+        case None | bool() | int() | float() | str():
             return value
         case tuple():
             return [_redacted(item) for item in value]
@@ -351,6 +351,7 @@ _ANY_ACCOUNT: Final[_Keys] = {
     vol.Optional("name"): valid.text,
     vol.Optional("allow_dial"): valid.list_of(valid.text),
     vol.Optional("accept_transfers"): valid.boolean,
+    vol.Optional("max_duration"): valid.integer(1, 86400),
     vol.Optional("contacts"): _CONTACTS,
     vol.Optional("codecs"): valid.list_of(_codec, at_least=1),
     vol.Optional("transport"): valid.one_of("udp", "tcp", "tls"),

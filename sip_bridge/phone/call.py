@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sip_bridge.errors import InvalidStateError, MediaError, NegotiationError, RequestRefusedError
 from sip_bridge.media.dtmf import PAUSE, PAUSE_SECONDS, check_digits
-from sip_bridge.phone.events import CallChanged, CallFinished, DTMFMethod, DTMFPressed, PlaybackEnded
+from sip_bridge.phone.events import CallChanged, CallFinished, CallLimit, DTMFMethod, DTMFPressed, PlaybackEnded
 from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaSession, PlaybackFinished
 from sip_bridge.phone.outcomes import Outcomes
 from sip_bridge.phone.transfer import CallTransfer
@@ -86,11 +86,11 @@ class VoIPCall:
         self._client = phone.client
         self._offer = offer
         self._announcement = announcement
-        self._timed_out = False
+        self._limit: CallLimit | None = None
         self._direction = "sendrecv"  # what we want to flow: sendonly holds the other party
         self._outcomes = Outcomes(phone.client.flush)
         self.transfers = CallTransfer(phone, self, self._outcomes)
-        self._ring_timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None  # until it is answered for ringing, then for talking
         self.media = media
         media.on_event = self.handle_media
         self.call_id = call_id
@@ -214,15 +214,24 @@ class VoIPCall:
 
     def give_up_after(self, seconds: float) -> None:
         """End the call with "no answer" unless it is answered in time."""
-        self._ring_timer = asyncio.get_running_loop().call_later(seconds, self._ring_timed_out)
+        self._end_after(seconds, CallLimit.NO_ANSWER)
 
-    def _ring_timed_out(self) -> None:
-        self._ring_timer = None
-        self._timed_out = True
-        if self.is_incoming:
+    def end_for(self, limit: CallLimit) -> None:
+        """End the call because a limit of ours is reached."""
+        self._limit = limit
+        if limit is CallLimit.NO_ANSWER and self.is_incoming:
             self.reject(SIPStatus.TEMPORARILY_UNAVAILABLE)
         else:
             self.hangup()
+
+    def _end_after(self, seconds: float, limit: CallLimit) -> None:
+        self._stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.end_for, limit)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     # --- facts ---
 
@@ -339,8 +348,7 @@ class VoIPCall:
         self.media.start_sending()
 
     def _answered(self) -> None:
-        if self._ring_timer is not None:
-            self._ring_timer.cancel()
+        self._end_after(self._phone.account.max_duration, CallLimit.MAX_DURATION)
         self.answered_at = time.time()
         self._move(CallState.IN_CALL)
         self._report_outcome(SIPStatus.OK)
@@ -373,8 +381,7 @@ class VoIPCall:
             self._phone.tell(DTMFPressed(call=self, digit=digit, method="info", duration_ms=ms))
 
     def _ended(self, event: CallEnded) -> None:
-        if self._ring_timer is not None:
-            self._ring_timer.cancel()
+        self._stop_timer()
         self.state = CallState.ENDED
         self.ended_at = time.time()
         self._outcomes.abandon()
@@ -387,7 +394,7 @@ class VoIPCall:
                 status=event.status,
                 phrase=event.phrase,
                 q850=event.q850,
-                timed_out=self._timed_out,
+                limit=self._limit,
             )
         )
 

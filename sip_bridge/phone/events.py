@@ -1,6 +1,7 @@
 """What a phone tells its owner, in the past tense. The SIP core's facts pass through as they are."""
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Literal
 
 from sip_bridge.sip.events import (
@@ -16,6 +17,14 @@ from sip_bridge.sip.status import SIPStatus
 
 if TYPE_CHECKING:
     from sip_bridge.phone.call import VoIPCall
+
+
+class CallLimit(Enum):
+    """A limit of ours that ends a call."""
+
+    NO_ANSWER = auto()  # it rang for too long
+    MAX_DURATION = auto()
+    MEDIA_LOST = auto()  # nothing was heard for too long
 
 
 DTMFMethod = Literal["rtp", "info"]
@@ -37,7 +46,7 @@ class CallFinished:
     status: SIPStatus | None
     phrase: str | None
     q850: int | None
-    timed_out: bool  # our own ring time-out ended it
+    limit: CallLimit | None  # what of ours ended it, if that did
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

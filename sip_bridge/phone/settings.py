@@ -25,6 +25,10 @@ PRIVATE_NETWORKS: Final[tuple[Network, ...]] = tuple(
 )
 
 
+# A call that somebody forgot to hang up, or that a vanished peer left behind, ends at last. 4 hours, in seconds.
+MAX_DURATION: Final = 4 * 3600
+
+
 class Secret(str):
     """A string that no log or traceback shows: its repr is ``***``. Formatting it with ``str()`` still reveals it."""
 
@@ -77,6 +81,7 @@ class DirectAccount:
     allow_from: tuple[Network, ...] = PRIVATE_NETWORKS
     allow_dial: tuple[str, ...] = ("*",)
     accept_transfers: bool = False  # whether the other party of a call may have us call somebody else
+    max_duration: float = MAX_DURATION  # seconds from the answer on
     contacts: tuple[Contact, ...] = ()
     codecs: tuple[str, ...] = ("PCMU", "PCMA")
 
@@ -105,6 +110,7 @@ class RegisteredAccount:
     message_waiting: bool | None = None
     allow_dial: tuple[str, ...] = ("*",)
     accept_transfers: bool = False  # whether the other party of a call may have us call somebody else
+    max_duration: float = MAX_DURATION  # seconds from the answer on
     contacts: tuple[Contact, ...] = ()
     codecs: tuple[str, ...] = ("PCMU", "PCMA")
 

@@ -6,6 +6,7 @@ import pytest
 
 from sip_bridge.errors import RequestRefusedError
 from sip_bridge.phone.call import CallState
+from sip_bridge.phone.events import CallLimit
 from sip_bridge.phone.settings import RegisteredAccount, Secret, SIPSettings
 from sip_bridge.sip.events import EndCause
 from tests.end_to_end.phone import DOOR, RTP, Handset, handset
@@ -202,7 +203,7 @@ async def test_a_call_that_nobody_answers_is_given_up(sipp: Sipp) -> None:
     called = await sipp.listen([receive_invite(), RINGING, *_cancelled()])
     async with handset() as phone:
         await phone.dial(uri(called), timeout=0.2)
-        assert (await phone.finished()).timed_out
+        assert (await phone.finished()).limit is CallLimit.NO_ANSWER
         await called.succeeded()
 
 

@@ -5,15 +5,17 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 
 from sip_bridge.errors import InvalidStateError, LocalProtocolError, RequestRefusedError
 from sip_bridge.phone.call import CallState, VoIPCall
 from sip_bridge.phone.client import SIPClient
-from sip_bridge.phone.events import CallChanged, CallFinished, DTMFPressed, PhoneEvent
+from sip_bridge.phone.events import CallChanged, CallFinished, CallLimit, DTMFPressed, PhoneEvent
 from sip_bridge.phone.phone import VoIPPhone
 from sip_bridge.phone.settings import DirectAccount, SIPSettings
+from sip_bridge.sip.events import EndCause
 from sip_bridge.sip.status import SIPStatus
 
 TIMEOUT = 10.0
@@ -22,7 +24,9 @@ TIMEOUT = 10.0
 class Phone:
     """A phone that answers at once, and all that it told."""
 
-    def __init__(self, client: SIPClient, user: str, *, accepts_transfers: bool = True) -> None:
+    def __init__(
+        self, client: SIPClient, user: str, *, accepts_transfers: bool = True, max_duration: float = 3600
+    ) -> None:
         account = DirectAccount(
             id=user,
             name=user,
@@ -30,6 +34,7 @@ class Phone:
             allow_from=(ip_network("127.0.0.0/8"),),
             allow_dial=("sip:*@127.0.0.1:*",),
             accept_transfers=accepts_transfers,
+            max_duration=max_duration,
         )
         self.told: list[PhoneEvent] = []
         self.news = asyncio.Event()
@@ -61,7 +66,7 @@ class Phone:
 
 
 @asynccontextmanager
-async def running(user: str, **options: bool) -> AsyncIterator[Phone]:
+async def running(user: str, **options: Any) -> AsyncIterator[Phone]:
     async with SIPClient(SIPSettings(bind=("127.0.0.1",), port=0)) as client:
         phone = Phone(client, user, **options)
         phone.phone.start()
@@ -135,6 +140,19 @@ async def test_a_call_that_ends_ends_what_was_waited_for(alice: Phone, bob: Phon
     call.hangup()
     with pytest.raises(RequestRefusedError, match="over"):
         await held
+
+
+async def test_a_call_ends_when_it_has_lasted_as_long_as_the_account_allows(alice: Phone) -> None:
+    async with running("bob", max_duration=0.05) as bob:
+        await alice.phone.dial(bob.uri, timeout=10)
+        await bob.until(lambda: bob.told and isinstance(bob.told[-1], CallFinished))
+        await alice.until(lambda: isinstance(alice.told[-1], CallFinished))
+    ends = [event for phone in (bob, alice) for event in phone.told if isinstance(event, CallFinished)]
+    assert [(event.cause, event.limit) for event in ends] == [
+        (EndCause.HANGUP_LOCAL, CallLimit.MAX_DURATION),
+        (EndCause.HANGUP_REMOTE, None),
+    ]
+    assert bob.phone.calls == alice.phone.calls == {}
 
 
 async def test_a_blind_transfer_leaves_the_other_two_talking(alice: Phone, bob: Phone, carol: Phone) -> None:
