@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from sip_bridge.media.codec import Codec, Decoder
-from sip_bridge.media.dtmf import DTMFReceiver, Press
+from sip_bridge.media.dtmf_receiver import DTMFReceiver, Press
 from sip_bridge.media.jitter import JitterBuffer
 from sip_bridge.media.negotiation import Stream
 from sip_bridge.media.rtp import Receiver, RTPPacket
@@ -40,8 +40,7 @@ class Incoming:
             return
         is_new = self.receiver.receive(packet, now)
         if is_press:
-            press = self._presses.receive(packet)
-            if press is not None:
+            for press in self._presses.receive(packet):
                 self._on_press(press, stream.codec.clock_rate)
         elif codec is not None and is_new and self.sinks and packet.payload and stream.receives:
             self._hear(packet, codec)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sip_bridge.errors import NegotiationError
-from sip_bridge.media.dtmf import Press
+from sip_bridge.media.dtmf_receiver import Press
 from sip_bridge.media.negotiation import Local, Stream, accept_answer, answer_offer, create_offer
 from sip_bridge.media.reports import Reports
 from sip_bridge.media.rtp import ReceptionStatistics, RTPPacket, RTPSender

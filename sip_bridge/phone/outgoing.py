@@ -125,18 +125,14 @@ class Outgoing:
             if frame is None:
                 self._keys.popleft()[1]()
                 continue
-            if not frame.payloads or stream.events_payload_type is None:
+            if not frame.packets or stream.events_payload_type is None:
                 return False
             if frame.starts:
                 self._press_timestamp = self._sender.timestamp
             self._pause()
-            marker = frame.starts
-            for payload in frame.payloads:
-                self._send(
-                    self._sender.packet(
-                        stream.events_payload_type, payload, timestamp=self._press_timestamp, marker=marker
-                    )
-                )
-                marker = False
+            for packet in frame.packets:
+                at = self._press_timestamp + packet.offset
+                number, marker = stream.events_payload_type, frame.starts and packet is frame.packets[0]
+                self._send(self._sender.packet(number, packet.payload, timestamp=at, marker=marker))
             return True
         return False
