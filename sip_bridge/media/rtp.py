@@ -6,8 +6,10 @@ from typing import Final
 
 HEADER: Final = struct.Struct("!BBHII")
 _VERSION: Final = 0x80
-_MAX_DROPOUT: Final = 3000  # a larger step of the sequence number is a restarted sender (appendix A.1)
-_REMEMBERED: Final = 512  # sequence numbers behind the newest among which a duplicate is recognised
+MAX_DROPOUT: Final = 3000  # a larger step of the sequence number ahead is a restarted sender (appendix A.1)
+MAX_MISORDER: Final = 100  # and so is a larger one back
+_MEMORY: Final = (1 << MAX_MISORDER + 1) - 1
+_MAX_STEP: Final = 1.0  # seconds: when arrivals are further from the timestamps, the clock jumped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,64 +104,122 @@ class RTPSender:
 
 
 class Receiver:
-    """Counts one stream: loss by sequence numbers over their wrap, duplicates, and interarrival jitter."""
+    """Counts one stream: loss by sequence numbers over their wrap, duplicates, and interarrival jitter.
 
-    def __init__(self, clock_rate: int) -> None:
-        self._clock_rate = clock_rate
+    It starts with the first packet. Another source, or a jump of the sequence number, is followed when two of its
+    packets came with none of the present one in between (after RFC 3550 A.1): a straggler changes nothing.
+    """
+
+    def __init__(self) -> None:
         self._first = 0
         self._seen = 0  # bit n: the packet n behind the newest came
-        self._transit: float | None = None
-        self._lost_before = 0  # by streams that this one replaced
-        self._received_now = 0
+        self._fresh = 0  # of the present source, since its first one
+        self._expected_before = 0  # of sources that this one replaced
+        self._lost_before = 0
+        self._probation: RTPPacket | None = None
+        self._arrival: tuple[float, int, int] | None = None  # of the last packet: when, its timestamp, its clock rate
+        self._jitter = 0.0  # seconds
         self.ssrc: int | None = None
         self.highest = 0  # sequence number, extended over the wrap
         self.received = 0
         self.duplicates = 0
-        self.jitter = 0.0  # in clock units
+        self.loss_runs = 0  # how often packets were missing, however many each time
 
-    def receive(self, packet: RTPPacket, now: float) -> bool:
-        """Count a packet; False when it came before."""
+    def receive(self, packet: RTPPacket, now: float, *, clock_rate: int | None) -> tuple[RTPPacket, ...]:
+        """Count a packet; what is to be heard now: nothing of a duplicate, two packets of a source that is new.
+
+        ``clock_rate`` is None where the timestamp does not tell when the packet was sent: of an RTP event.
+        """
         self.received += 1
         ahead = (packet.sequence - self.highest) & 0xFFFF
         behind = -ahead & 0xFFFF
-        if packet.ssrc != self.ssrc or min(ahead, behind) > _MAX_DROPOUT:
-            self._restart(packet)
-        elif 0 < ahead <= _MAX_DROPOUT:
-            self.highest += ahead
-            self._seen = (self._seen << ahead | 1) & ((1 << _REMEMBERED) - 1)
-        elif self._seen >> behind & 1 or behind >= _REMEMBERED:
+        if self.ssrc is None:
+            self._start(packet)
+        elif packet.ssrc != self.ssrc or (ahead >= MAX_DROPOUT and behind >= MAX_MISORDER):
+            return self._try(packet)
+        elif 0 < ahead < MAX_DROPOUT:
+            self._advance(ahead)
+        elif self._seen >> behind & 1:
             self.duplicates += 1
-            return False
+            return ()
         else:
-            self._seen |= 1 << behind
-        self._received_now += 1
-        transit = now * self._clock_rate - packet.timestamp
-        if self._transit is not None:
-            # The difference is taken over the timestamp's wrap, as a signed 32-bit number.
-            step = (transit - self._transit + 0x80000000) % 0x100000000 - 0x80000000
-            self.jitter += (abs(step) - self.jitter) / 16
-        self._transit = transit
-        return True
+            self._fill(behind)
+        self._probation = None
+        self._measure(packet, now, clock_rate)
+        return (packet,)
 
-    def _restart(self, packet: RTPPacket) -> None:
-        self._lost_before = self.lost
+    def _start(self, packet: RTPPacket) -> None:
+        self._expected_before, self._lost_before = self.expected, self.lost
         self.ssrc = packet.ssrc
         self._first = self.highest = packet.sequence
-        self._seen = 1
-        self._received_now = 0
-        self._transit = None
+        self._seen = self._fresh = 1
+        self._arrival = None
+
+    def _try(self, packet: RTPPacket) -> tuple[RTPPacket, ...]:
+        held, self._probation = self._probation, packet
+        if held is None or held.ssrc != packet.ssrc:
+            return ()
+        step = (packet.sequence - held.sequence + 0x8000) % 0x10000 - 0x8000  # over the wrap
+        if not 0 < abs(step) < MAX_MISORDER:
+            return ()
+        earlier, later = (held, packet) if step > 0 else (packet, held)
+        self._start(earlier)
+        self._advance(abs(step))
+        self._probation = None
+        return earlier, later
+
+    def _advance(self, ahead: int) -> None:
+        self.highest += ahead
+        self._seen = (self._seen << ahead | 1) & _MEMORY
+        self._fresh += 1
+        if ahead > 1:
+            self.loss_runs += 1
+
+    def _fill(self, behind: int) -> None:
+        """A packet that was taken for lost: its run of losses gets shorter, is over, or falls apart into two."""
+        newer, older = self._seen >> (behind - 1) & 1, self._seen >> (behind + 1) & 1
+        self._seen |= 1 << behind
+        if self.highest - behind > self._first:  # those that the first packet overtook were never expected
+            self._fresh += 1
+            self.loss_runs += 1 - newer - older
+
+    def _measure(self, packet: RTPPacket, now: float, clock_rate: int | None) -> None:
+        if clock_rate is None:
+            return
+        before, self._arrival = self._arrival, (now, packet.timestamp, clock_rate)
+        if before is None or before[2] != clock_rate:
+            return
+        sent_apart = signed32(packet.timestamp - before[1]) / clock_rate
+        step = abs(now - before[0] - sent_apart)
+        if step < _MAX_STEP:
+            self._jitter += (step - self._jitter) / 16
 
     @property
     def expected(self) -> int:
-        """How many packets the sender of now has sent, as far as can be seen."""
-        return 0 if self.ssrc is None else self.highest - self._first + 1
+        """How many packets were sent to us, as far as can be seen."""
+        return self._expected_before + (0 if self.ssrc is None else self.highest - self._first + 1)
 
     @property
     def lost(self) -> int:
-        """Packets that never came."""
-        return self._lost_before + max(self.expected - self._received_now, 0)
+        """How many of them never came."""
+        return self.expected - self._expected_before - self._fresh + self._lost_before
+
+    @property
+    def source_lost(self) -> int:
+        """How many packets of the present source never came."""
+        return self.lost - self._lost_before
+
+    @property
+    def jitter(self) -> int:
+        """Interarrival jitter (§6.4.1) in units of the clock of the packet that came last."""
+        return 0 if self._arrival is None else int(self._jitter * self._arrival[2])
 
     @property
     def jitter_ms(self) -> float:
         """Interarrival jitter in milliseconds."""
-        return 1000 * self.jitter / self._clock_rate
+        return 1000 * self._jitter
+
+
+def signed32(difference: int) -> int:
+    """The difference of two timestamps, over their wrap."""
+    return (difference + 0x80000000) % 0x100000000 - 0x80000000

@@ -17,33 +17,36 @@ class Incoming:
         self._on_press = on_press  # with the clock rate that its duration counts in
         self._presses = DTMFReceiver()
         self._stream: Stream | None = None
+        self._codecs: dict[int, Codec] = {}  # by payload type
         self._codec: Codec | None = None  # of the packet that came last
         self._decoder: Decoder | None = None
         self._ssrc: int | None = None
         self._timestamp = 0  # extended over the wrap
         self._jitter = JitterBuffer()
-        self.receiver = Receiver(8000)
+        self.receiver = Receiver()
         self.sinks: list[AudioSink] = []
 
     def agree(self, stream: Stream) -> None:
         """What may come from now on."""
         self._stream = stream
+        self._codecs = dict(stream.receive_payload_types)
 
     def receive(self, packet: RTPPacket, now: float) -> None:
-        """A packet of the peer's; one of a payload type that was not agreed on is ignored."""
+        """A packet of the peer's; one of a payload type that was not agreed on is counted and not heard.
+
+        A key press is told by its timestamp, so it need not wait until its source has proved itself.
+        """
         stream = self._stream
         if stream is None:
             return
         is_press = packet.payload_type in stream.receive_events_payload_types
-        codec = None if is_press else _codec_of(packet.payload_type, stream)
-        if not is_press and codec is None:
-            return
-        is_new = self.receiver.receive(packet, now)
         if is_press:
             for press in self._presses.receive(packet):
                 self._on_press(press, stream.codec.clock_rate)
-        elif codec is not None and is_new and self.sinks and packet.payload and stream.receives:
-            self._hear(packet, codec)
+        codec = None if is_press else self._codecs.get(packet.payload_type)
+        for each in self.receiver.receive(packet, now, clock_rate=codec.clock_rate if codec else None):
+            if self.sinks and each.payload and stream.receives:
+                self._hear(each)
 
     def tick(self) -> None:
         """20 ms went by."""
@@ -52,7 +55,10 @@ class Incoming:
             for sink in self.sinks:
                 sink.write(heard, self._jitter.rate)
 
-    def _hear(self, packet: RTPPacket, codec: Codec) -> None:
+    def _hear(self, packet: RTPPacket) -> None:
+        codec = self._codecs.get(packet.payload_type)
+        if codec is None:
+            return
         if codec is not self._codec or packet.ssrc != self._ssrc or self._decoder is None:
             self._decoder = codec.decoder()
             if codec.rate != self._jitter.rate:
@@ -61,7 +67,3 @@ class Incoming:
         self._timestamp += (packet.timestamp - self._timestamp + 0x80000000) % 0x100000000 - 0x80000000
         at = self._timestamp * codec.rate // codec.clock_rate
         self._jitter.put(at, self._decoder.decode(packet.payload))
-
-
-def _codec_of(payload_type: int, stream: Stream) -> Codec | None:
-    return next((codec for number, codec in stream.receive_payload_types if number == payload_type), None)

@@ -10,7 +10,7 @@ from typing import Final
 from sip_bridge.errors import NegotiationError
 from sip_bridge.media.dtmf_receiver import Press
 from sip_bridge.media.negotiation import Local, Stream, accept_answer, answer_offer, create_offer
-from sip_bridge.media.reports import Reports
+from sip_bridge.media.reports import Reports, report_interval
 from sip_bridge.media.rtp import ReceptionStatistics, RTPPacket, RTPSender
 from sip_bridge.media.sdp import SessionDescription
 from sip_bridge.phone.audio import AudioSink, AudioSource, Clip, load
@@ -20,7 +20,6 @@ from sip_bridge.phone.pacer import FRAME, Pacer
 from sip_bridge.phone.ports import PortAllocator
 from sip_bridge.phone.rtp_transport import RTPTransport
 
-_REPORT_FRAMES: Final = 250  # between RTCP reports: 5 s (RFC 3550 §6.2), half to one and a half of it
 _NTP_EPOCH: Final = 2208988800  # seconds from 1900 to 1970
 
 
@@ -73,7 +72,7 @@ class MediaSession:
         self._agreed_direction = "sendrecv"
         self._stream: Stream | None = None
         self._is_sending = False
-        self._next_report = _REPORT_FRAMES // 2
+        self._next_report = self._report_frames(is_first=True)
         self._transport = RTPTransport(
             local_host=local_host,
             ports=ports,
@@ -244,8 +243,11 @@ class MediaSession:
         self._incoming.tick()
         self._next_report -= frames
         if self._next_report <= 0 and not self._is_closed:
-            self._next_report = _REPORT_FRAMES // 2 + _REPORT_FRAMES * self._entropy(1)[0] // 256
+            self._next_report = self._report_frames(is_first=False)
             self._transport.send_rtcp(self._reports.report(_ntp()))
+
+    def _report_frames(self, *, is_first: bool) -> int:
+        return round(report_interval(self._entropy(1)[0] / 256, is_first=is_first) / FRAME)
 
     # --- receiving ---
 

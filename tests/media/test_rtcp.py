@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip_bridge.media.reports import Reports
+from sip_bridge.media.reports import Reports, report_interval
 from sip_bridge.media.rtcp import (
     Goodbye,
     ReceiverReport,
@@ -102,7 +102,7 @@ def test_a_compound_of_many_packets_is_read_up_to_the_limit() -> None:
 
 
 def end(ssrc: int) -> tuple[Reports, RTPSender, Receiver]:
-    sender, receiver = RTPSender(ssrc=ssrc, sequence=0, timestamp=8000), Receiver(8000)
+    sender, receiver = RTPSender(ssrc=ssrc, sequence=0, timestamp=8000), Receiver()
     return Reports(cname=f"end {ssrc}", sender=sender, receiver=receiver), sender, receiver
 
 
@@ -117,7 +117,9 @@ def test_a_report_tells_what_was_sent_and_what_was_lost_since_the_last_one() -> 
     blocks: list[ReportBlock] = []
     for sequences in ((1, 2, 3, 4), (7, 8), (9, 10)):
         for sequence in sequences:
-            receiver.receive(RTPPacket(payload_type=0, sequence=sequence, timestamp=0, ssrc=2, payload=b""), 0.0)
+            receiver.receive(
+                RTPPacket(payload_type=0, sequence=sequence, timestamp=0, ssrc=2, payload=b""), 0.0, clock_rate=8000
+            )
         report = parse_rtcp(reports.report(3 * SECOND))[0]
         assert isinstance(report, SenderReport)
         assert (report.ntp, report.rtp_timestamp, report.packets, report.octets) == (3 * SECOND, 8000, 1, 4)
@@ -134,7 +136,7 @@ def test_two_ends_measure_the_round_trip() -> None:
     for sender, receiver in ((near_sender, far_receiver), (far_sender, near_receiver)):
         packet = RTPPacket.parse(sender.audio(0, b"x", timestamp=0))
         assert packet is not None
-        receiver.receive(packet, 0.0)
+        receiver.receive(packet, 0.0, clock_rate=8000)
     assert far.receive(near.report(10 * SECOND), 10 * SECOND + SECOND // 20) is True
     assert near.receive(far.report(12 * SECOND), 12 * SECOND + SECOND // 20) is True
     assert near.round_trip is not None
@@ -161,3 +163,44 @@ def test_a_goodbye_is_heard() -> None:
     (near, _, _), (far, _, _) = end(1), end(2)
     assert far.receive(near.goodbye(SECOND), SECOND) is True
     assert (near.peer_left, far.peer_left) == (False, True)
+
+
+def test_reports_come_at_random_every_two_to_six_seconds_and_the_first_one_sooner() -> None:
+    first = [round(report_interval(chance, is_first=True), 2) for chance in (0.0, 0.5, 1.0)]
+    later = [round(report_interval(chance, is_first=False), 2) for chance in (0.0, 0.5, 1.0)]
+    assert (first, later) == ([1.03, 2.05, 3.08], [2.05, 4.1, 6.16])
+
+
+def test_what_the_peer_says_of_our_stream_is_kept() -> None:
+    reports, _, _ = end(1)
+    blocks = [
+        ReportBlock(ssrc=ssrc, fraction_lost=9, lost=lost, highest_sequence=0, jitter=80)
+        for ssrc, lost in ((7, 100), (1, 5))
+    ]
+    assert reports.heard_by_peer is None
+    assert reports.receive(format_rtcp((ReceiverReport(ssrc=2, blocks=tuple(blocks)),)), SECOND) is True
+    assert reports.heard_by_peer == blocks[1]
+
+
+def test_another_source_begins_another_count_in_the_reports() -> None:
+    reports, sender, receiver = end(1)
+    sender.audio(0, b"abcd", timestamp=8000)
+    blocks: list[ReportBlock] = []
+    for ssrc, sequences in ((2, (1, 2, 4, 5)), (3, (70, 71, 72, 73))):
+        for sequence in sequences:
+            packet = RTPPacket(payload_type=0, sequence=sequence, timestamp=0, ssrc=ssrc, payload=b"")
+            receiver.receive(packet, 0.0, clock_rate=8000)
+        report = parse_rtcp(reports.report(3 * SECOND))[0]
+        assert isinstance(report, SenderReport)
+        blocks += report.blocks
+    assert blocks == [
+        ReportBlock(ssrc=2, fraction_lost=51, lost=1, highest_sequence=5, jitter=0),
+        ReportBlock(ssrc=3, fraction_lost=0, lost=0, highest_sequence=73, jitter=0),
+    ]
+
+
+def test_extended_reports_and_feedback_are_passed_over() -> None:
+    extended = b"\x80\xcf\x00\x03" + b"\0\0\0\x01" + b"\x07\0\0\x01" + bytes(4)
+    feedback = b"\x81\xcd\x00\x02" + bytes(8)
+    picture = b"\x81\xce\x00\x02" + bytes(8)
+    assert parse_rtcp(EMPTY_REPORT + extended + feedback + picture) == (ReceiverReport(ssrc=1),)

@@ -11,7 +11,7 @@ import pytest
 from sip_bridge.errors import InvalidStateError, LocalProtocolError, NegotiationError, NoPortsAvailableError
 from sip_bridge.media.g711 import decode_ulaw
 from sip_bridge.media.pcm import samples_of
-from sip_bridge.media.rtcp import Goodbye, ReceiverReport, ReportBlock, SenderReport, format_rtcp
+from sip_bridge.media.rtcp import Goodbye, ReceiverReport, ReportBlock, SenderReport, SourceDescription, format_rtcp
 from sip_bridge.media.rtp import ReceptionStatistics
 from sip_bridge.phone.audio import load
 from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaSession, PlaybackFinished
@@ -491,8 +491,8 @@ async def test_reports_are_sent_and_tell_the_round_trip(session: MediaSession, p
     reports = Peer()
     session.accept_offer(peer.sdp(f"a=rtcp:{reports.port}"))
     session.start_sending()
-    pacer.tick(125)
-    first, name = reports.reports()
+    pacer.tick(154)  # 3.08 s: the longest that the first one may wait
+    first, name = reports.reports()[:2]
     assert isinstance(first, SenderReport)
     block = ReportBlock(
         ssrc=first.ssrc, fraction_lost=0, lost=0, highest_sequence=0, jitter=0, last_sr=first.ntp >> 16 & 0xFFFFFFFF
@@ -500,7 +500,8 @@ async def test_reports_are_sent_and_tell_the_round_trip(session: MediaSession, p
     reports.send(format_rtcp((ReceiverReport(ssrc=9, blocks=(block,)),)), session.port + 1)
     await until(lambda: session.statistics.round_trip_ms is not None)
     assert 0 <= (session.statistics.round_trip_ms or 0) < 5000
-    assert (first.packets, name.__class__.__name__) == (125, "SourceDescription")
+    assert 51 <= first.packets <= 154
+    assert isinstance(name, SourceDescription)
     reports.close()
 
 
@@ -512,8 +513,8 @@ async def test_reports_are_sent_to_where_the_peers_come_from(
     moved.send(format_rtcp((ReceiverReport(ssrc=9),)), talking.port + 1)
     peer.say(talking.port, 1)
     await until(lambda: talking.statistics.packets_received == 1)
-    pacer.tick(125)
-    assert len(moved.reports()) == 2
+    pacer.tick(154)
+    assert len(moved.reports()) >= 2
     assert talking.statistics.packets_from_elsewhere == 0
     moved.close()
 
