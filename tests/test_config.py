@@ -315,6 +315,19 @@ def test_an_embedded_broker_may_listen_for_others_with_a_password(loaded: Load) 
             ),
         ),
         (
+            f"{DOOR}mqtt:\n  host: h\n  tls:\n    ca: none.pem",
+            "6: mqtt.tls.ca: none.pem can't be read: No such file or directory",
+        ),
+        (f"{DOOR}mqtt: {{host: h, tls: maybe}}", "3: mqtt.tls: expected true or false; got 'maybe'"),
+        (
+            f"{DOOR}mqtt: {{host: h, path: /x}}",
+            "3: mqtt.transport: missing: websockets; only there a path is asked for",
+        ),
+        (
+            f"{DOOR}mqtt: {{host: h, transport: websockets, path: mqtt}}",
+            "3: mqtt.path: expected a path like /mqtt; got 'mqtt'",
+        ),
+        (
             "accounts: [{id: p, kind: registered, user: u}]",
             "1: accounts[0].server: missing: the name or address of the registrar",
         ),
@@ -602,6 +615,20 @@ def test_the_files_of_tls_stand_beside_the_configuration(tmp_path: Path) -> None
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("", 1883),
+        (", tls: true", 8883),
+        (", transport: websockets", 80),
+        (", tls: {verify: false}, transport: websockets", 443),
+        (", tls: true, port: 1884", 1884),
+    ],
+)
+def test_a_brokers_port_is_the_usual_one_unless_set(loaded: Load, options: str, expected: int) -> None:
+    assert loaded(f"mqtt: {{host: h{options}}}\n{DOOR}").mqtt.port == expected
+
+
 def test_what_mqtt_shows_is_json(loaded: Load) -> None:
     result = loaded(f"mqtt: {{host: h, username: u, password: hunter2}}\n{DOOR}")
     assert json.loads(json.dumps(redacted(result))) == {
@@ -615,6 +642,9 @@ def test_what_mqtt_shows_is_json(loaded: Load) -> None:
             "client_id": None,
             "keepalive": 30,
             "protocol": "auto",
+            "transport": "tcp",
+            "path": "/mqtt",
+            "tls": None,
         },
         "sip": {
             "bind": ["0.0.0.0", "::"],

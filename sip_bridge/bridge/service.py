@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +15,7 @@ from sip_bridge.bridge.journal import Journal
 from sip_bridge.bridge.log import MQTTLogHandler
 from sip_bridge.bridge.publisher import Publisher
 from sip_bridge.bridge.requests import Requests
-from sip_bridge.config import Config, EmbeddedMQTT, redacted
+from sip_bridge.config import Config, EmbeddedMQTT, ExternalMQTT, redacted
 from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.broker import BrokerSettings, EmbeddedBroker
 from sip_bridge.mqtt.contract import AccountTopic, BridgeTopic, ErrorCode, Response, Topics
@@ -22,6 +23,7 @@ from sip_bridge.mqtt.session import InboundMessage, MQTTSession, MQTTSettings
 from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.events import PhoneEvent
 from sip_bridge.phone.phone import VoIPPhone
+from sip_bridge.phone.transport.tls import TLSContexts
 
 _LOG = logging.getLogger(__name__)
 HEALTH_INTERVAL: Final = 60.0  # seconds
@@ -235,4 +237,16 @@ def mqtt_settings(config: Config, *, port: int) -> MQTTSettings:
         client_id=mqtt.client_id or client_id,
         keepalive=mqtt.keepalive,
         protocol=mqtt.protocol,
+        transport=mqtt.transport,
+        path=mqtt.path,
+        tls=_broker_tls(mqtt),
     )
+
+
+def _broker_tls(mqtt: ExternalMQTT) -> Callable[[], ssl.SSLContext] | None:
+    if mqtt.tls is None:
+        return None
+    contexts = TLSContexts(mqtt.tls)
+    if not contexts.verifies:
+        _LOG.warning("mqtt.tls.verify is false: whoever is on the way can pose as the broker")
+    return contexts.client

@@ -20,7 +20,7 @@ from sip_bridge.config.limits import LIMITS
 from sip_bridge.config.yaml_file import Document, KeyPath, Problem, Value, shown
 from sip_bridge.errors import ConfigError
 from sip_bridge.mqtt import contract
-from sip_bridge.mqtt.session import ProtocolVersion
+from sip_bridge.mqtt.session import ProtocolVersion, Transport
 from sip_bridge.phone.settings import (
     Account,
     Contact,
@@ -62,7 +62,7 @@ class EmbeddedMQTT:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalMQTT:
-    """A broker that runs elsewhere; ``keepalive`` in seconds."""
+    """A broker that runs elsewhere; ``keepalive`` in seconds, ``path`` of a WebSocket."""
 
     host: str
     port: int = 1883
@@ -72,6 +72,9 @@ class ExternalMQTT:
     client_id: str | None = None
     keepalive: int = 30
     protocol: ProtocolVersion = "auto"
+    transport: Transport = "tcp"
+    path: str = "/mqtt"
+    tls: TLSSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,25 +99,37 @@ def load(path: Path) -> Config:
         raise ConfigError("\n".join(each.format(path) for each in problems)) from None  # the cause shows values
     return Config(
         bridge=values.get("bridge", BridgeSettings()),
-        mqtt=values.get("mqtt", EmbeddedMQTT()),
-        sip=_with_usable_files(values.get("sip", SIPSettings()), document, path),
+        mqtt=_with_broker_files(values.get("mqtt", EmbeddedMQTT()), document, path),
+        sip=_with_sip_files(values.get("sip", SIPSettings()), document, path),
         accounts=values["accounts"],
         log_level=values.get("log_level", "info"),
         state_dir=path.parent / values.get("state_dir", "state"),
     )
 
 
-def _with_usable_files(sip: SIPSettings, document: Document, path: Path) -> SIPSettings:
+def _with_sip_files(sip: SIPSettings, document: Document, path: Path) -> SIPSettings:
+    return dataclasses.replace(sip, tls=_with_usable_files(sip.tls, "sip", document, path))
+
+
+def _with_broker_files(
+    mqtt: EmbeddedMQTT | ExternalMQTT, document: Document, path: Path
+) -> EmbeddedMQTT | ExternalMQTT:
+    if isinstance(mqtt, EmbeddedMQTT) or mqtt.tls is None:
+        return mqtt
+    return dataclasses.replace(mqtt, tls=_with_usable_files(mqtt.tls, "mqtt", document, path))
+
+
+def _with_usable_files(tls: TLSSettings, section: str, document: Document, path: Path) -> TLSSettings:
     """The files of TLS beside the configuration, each read once to see that it is of use."""
-    found = {name: getattr(sip.tls, name) for name in TLS_FILES}
-    tls = dataclasses.replace(sip.tls, **{name: path.parent / file for name, file in found.items() if file is not None})
+    found = {name: getattr(tls, name) for name in TLS_FILES}
+    tls = dataclasses.replace(tls, **{name: path.parent / file for name, file in found.items() if file is not None})
     try:
         TLSContexts(tls).check()
     except TLSFileError as error:
-        key: KeyPath = ("sip", "tls", error.key)
+        key: KeyPath = (section, "tls", error.key)
         problem = Problem(line=document.line(key), path=key, text=error.problem)
         raise ConfigError(problem.format(path)) from None  # the cause may hold the password
-    return dataclasses.replace(sip, tls=tls)
+    return tls
 
 
 def redacted(config: Config) -> dict[str, Any]:
@@ -260,18 +275,15 @@ def _tls(**values: Any) -> TLSSettings:
     return TLSSettings(**values)
 
 
-_TLS: Final = valid.section(
-    _tls,
-    {
-        vol.Optional("certificate"): _file,
-        vol.Optional("key"): _file,
-        vol.Optional("key_password"): valid.secret,
-        vol.Optional("ca"): _file,
-        vol.Optional("verify"): valid.boolean,
-        vol.Optional("client_certificate"): _file,
-        vol.Optional("client_key"): _file,
-    },
-)
+_CLIENT_TLS: Final[_Keys] = {
+    vol.Optional("key_password"): valid.secret,
+    vol.Optional("ca"): _file,
+    vol.Optional("verify"): valid.boolean,
+    vol.Optional("client_certificate"): _file,
+    vol.Optional("client_key"): _file,
+}
+_TLS: Final = valid.section(_tls, {vol.Optional("certificate"): _file, vol.Optional("key"): _file, **_CLIENT_TLS})
+_BROKER_TLS: Final = valid.section(_tls, _CLIENT_TLS)
 
 
 def _sip(**values: Any) -> SIPSettings:
@@ -311,7 +323,20 @@ def _embedded(**values: Any) -> EmbeddedMQTT:
 
 
 def _external(**values: Any) -> ExternalMQTT:
-    return _with_username(ExternalMQTT(**values))
+    is_websocket = values.get("transport") == "websockets"
+    if "path" in values and not is_websocket:
+        raise vol.Invalid("missing: websockets; only there a path is asked for", path=["transport"])
+    has_tls = values.get("tls") is not None
+    usual = {(False, False): 1883, (False, True): 8883, (True, False): 80, (True, True): 443}
+    return _with_username(ExternalMQTT(**{"port": usual[is_websocket, has_tls], **values}))
+
+
+def _broker_tls(value: Value) -> TLSSettings | None:
+    """``true`` for a certificate of a public authority, or a mapping."""
+    if isinstance(value, dict):
+        tls: TLSSettings = _BROKER_TLS(value)
+        return tls
+    return TLSSettings() if valid.boolean(value) else None
 
 
 M = TypeVar("M", EmbeddedMQTT, ExternalMQTT)
@@ -334,6 +359,9 @@ _EXTERNAL: Final = valid.section(
         vol.Optional("client_id"): valid.text,
         vol.Optional("keepalive"): valid.integer(5, 3600),
         vol.Optional("protocol"): valid.one_of("auto", "5", "3.1.1"),
+        vol.Optional("transport"): valid.one_of("tcp", "websockets"),
+        vol.Optional("path"): valid.matching(valid.is_path, "a path like /mqtt"),
+        vol.Optional("tls"): _broker_tls,
         **_ANY_MQTT,
     },
 )

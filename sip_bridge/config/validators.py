@@ -114,6 +114,11 @@ def is_base_topic(text: str) -> bool:
     return all(level and not set(level) & set("+#") for level in text.split("/")) and not text.startswith("$")
 
 
+def is_path(text: str) -> bool:
+    """Whether this may stand in the first line of an HTTP request."""
+    return text.startswith("/") and text.isascii() and " " not in text
+
+
 def network(value: Value) -> Network:
     """An IP network; one address is a network too."""
     try:

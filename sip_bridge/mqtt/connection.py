@@ -2,12 +2,14 @@
 
 paho runs on the event loop, through its socket callbacks, not in a thread of its own: queue, acknowledgements and
 stop need no lock, nothing wakes up but the socket and one timer for the keep-alive, and no callback outlives the
-session. Only name resolution and the TCP connect block; they run in a thread before the loop first sees the client. A
-connection is used once, so no state of paho's survives into the next.
+session. Only name resolution, the TCP connect and the handshakes of TLS and WebSocket block; they run in a thread
+before the loop first sees the client. A connection is used once, so no state of paho's survives into the next.
 """
 
 import asyncio
+import os
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 ProtocolVersion = Literal["auto", "5", "3.1.1"]
+Transport = Literal["tcp", "websockets"]
 
 CONNACK_TIMEOUT: Final = 10.0  # seconds from the TCP connect to the broker's answer
 WINDOW: Final = 20  # messages on their way at once; MQTT 5's Receive Maximum may ask for fewer
@@ -31,7 +34,11 @@ MAX_PACKET: Final = 128 * 1024  # bytes that an MQTT 5 broker may send us at onc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MQTTSettings:
-    """Where the broker is and who we are there; ``keepalive`` in seconds."""
+    """Where the broker is and who we are there; ``keepalive`` in seconds.
+
+    ``tls`` is asked for a context at each connect, so that changed files are taken; None is a connection in the clear.
+    ``path`` is where a WebSocket is asked for (MQTT 5 §6).
+    """
 
     host: str
     port: int = 1883
@@ -40,6 +47,9 @@ class MQTTSettings:
     client_id: str
     keepalive: int = 30
     protocol: ProtocolVersion = "auto"
+    transport: Transport = "tcp"
+    path: str = "/mqtt"
+    tls: Callable[[], ssl.SSLContext] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +133,7 @@ class Connection:
         try:
             await _in_thread(partial(self._connect_tcp, client))
         except (OSError, UnicodeError) as error:  # a host name of bad labels is a UnicodeError
-            reason = getattr(error, "strerror", None) or str(error)
-            return Ended(failure=Failure.UNREACHABLE, reason=reason)
+            return Ended(failure=Failure.UNREACHABLE, reason=_reason(error))
         except asyncio.CancelledError:  # the thread may be done already, or may still connect
             self._is_abandoned = True
             _close(client)
@@ -186,10 +195,18 @@ class Connection:
             CallbackAPIVersion.VERSION2,
             client_id=self._settings.client_id,
             protocol=self._version,
+            transport=self._settings.transport,
             reconnect_on_failure=False,  # paho's own fallback to MQTT 3.1 would connect, blocking, on the loop
         )
         client.connect_timeout = 5.0
         client.max_inflight_messages = 0  # the session's window limits them
+        if self._settings.transport == "websockets":
+            client.ws_set_options(path=self._settings.path)
+        if self._settings.tls is not None:
+            context = self._settings.tls()
+            context.sslsocket_class = _TLSSocket
+            client.tls_set_context(context)
+            client.tls_insecure_set(not context.check_hostname)  # else paho looks at the name although nobody asked
         client.username_pw_set(self._settings.username, self._settings.password)
         client.will_set(self._will.topic, self._will.payload, self._will.qos, self._will.retain)
         client.on_connect = self._connected
@@ -214,18 +231,22 @@ class Connection:
 
     def _attach(self, client: Client) -> None:
         sock = client.socket()
-        if not isinstance(sock, socket.socket):
+        if sock is None:
             self._end(Failure.LOST, "the connection broke")
             return
-        # Without it an event that follows an acknowledgement waits 40 ms for the broker's (RFC 9293 §3.7.4, Nagle).
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _send_at_once(sock.fileno())
         self._client = client
         client.on_socket_register_write = self._start_writing
         client.on_socket_unregister_write = self._stop_writing
         client.on_socket_close = self._stop_reading
-        self._loop.add_reader(sock, client.loop_read)
+        self._loop.add_reader(sock, self._read, client)
         self._loop.add_writer(sock, client.loop_write)
         self._watch_keepalive(client)
+
+    def _read(self, client: Client) -> None:
+        client.loop_read()
+        while _has_pending(client):  # decrypted already, so the socket wakes nobody for it
+            client.loop_read()
 
     def _start_writing(self, client: Client, _userdata: Any, sock: Any) -> None:
         self._loop.add_writer(sock, client.loop_write)
@@ -298,6 +319,30 @@ def _close(client: Client) -> None:
         sock.close()
 
 
+def _has_pending(client: Client) -> bool:
+    pending = getattr(client.socket(), "pending", None)  # only TLS and WebSocket have it
+    return pending is not None and pending() > 0
+
+
+def _send_at_once(descriptor: int) -> None:
+    """Without it an event that follows an acknowledgement waits 40 ms for the broker's (RFC 9293 §3.7.4, Nagle).
+
+    paho's WebSocket does not let its socket be reached, so the option is set through a duplicate.
+    """
+    with socket.socket(fileno=os.dup(descriptor)) as duplicate:
+        duplicate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not accepted: {error.verify_message}"
+        case ssl.SSLError():
+            return f"no TLS with it: {(error.reason or str(error)).replace('_', ' ').lower()}"
+        case _:
+            return getattr(error, "strerror", None) or str(error)
+
+
 def is_valid_topic(topic: str) -> bool:
     """Whether one may publish to this (MQTT 5 §4.7.1, §4.7.3)."""
     try:
@@ -308,6 +353,17 @@ def is_valid_topic(topic: str) -> bool:
 
 def _valid_topic(topic: str | None) -> str | None:
     return topic if topic is not None and is_valid_topic(topic) else None
+
+
+class _TLSSocket(ssl.SSLSocket):
+    """Closed when its handshake fails: paho drops it then."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
 
 
 T = TypeVar("T")

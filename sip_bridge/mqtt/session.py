@@ -26,10 +26,11 @@ from sip_bridge.mqtt.connection import (
     Message,
     MQTTSettings,
     ProtocolVersion,
+    Transport,
     is_valid_topic,
 )
 
-__all__ = ["InboundMessage", "MQTTSession", "MQTTSettings", "ProtocolVersion", "RetryDelays"]
+__all__ = ["InboundMessage", "MQTTSession", "MQTTSettings", "ProtocolVersion", "RetryDelays", "Transport"]
 
 HOME_ASSISTANT_STATUS: Final = "homeassistant/status"
 MAX_WAITING: Final = 1000  # events

@@ -394,7 +394,7 @@ async def test_a_certificate_that_is_renewed_is_shown_at_once_and_a_broken_one_c
             assert (await user.message())[0] == message()
     assert [record.getMessage() for record in caplog.records if record.name.endswith("tls")] == [
         (
-            "the server's certificate changed, and the new files are of no use: sip.tls.certificate: "
+            "the server's certificate changed, and the new files are of no use: tls.certificate: "
             f"{certificate} and the key in {key} do not belong together. The old ones stay."
         ),
         "the server's certificate changed: new connections use the new files",
@@ -414,20 +414,20 @@ async def test_a_certificate_that_is_gone_stays_in_use(
 @pytest.mark.parametrize(
     ("broken", "problem"),
     [
-        ({"certificate": "none.pem"}, "sip.tls.certificate: {0}/none.pem can't be read: No such file or directory"),
-        ({"key": "none.pem"}, "sip.tls.key: {0}/none.pem can't be read: No such file or directory"),
-        ({"key": "pbx.key"}, "sip.tls.certificate: {0}/ours.pem and the key in {0}/pbx.key do not belong together"),
-        ({"ca": "ours.key"}, "sip.tls.ca: {0}/ours.key holds no certificates in PEM"),
+        ({"certificate": "none.pem"}, "tls.certificate: {0}/none.pem can't be read: No such file or directory"),
+        ({"key": "none.pem"}, "tls.key: {0}/none.pem can't be read: No such file or directory"),
+        ({"key": "pbx.key"}, "tls.certificate: {0}/ours.pem and the key in {0}/pbx.key do not belong together"),
+        ({"ca": "ours.key"}, "tls.ca: {0}/ours.key holds no certificates in PEM"),
         (
             {"client_certificate": "pbx.pem"},
             (
-                "sip.tls.client_certificate: {0}/pbx.pem and the key in {0}/pbx.pem can't be read as PEM, "
+                "tls.client_certificate: {0}/pbx.pem and the key in {0}/pbx.pem can't be read as PEM, "
                 "or key_password is wrong"
             ),
         ),
         (
             {"client_certificate": "pbx.pem", "client_key": "none.key"},
-            "sip.tls.client_key: {0}/none.key can't be read: No such file or directory",
+            "tls.client_key: {0}/none.key can't be read: No such file or directory",
         ),
     ],
 )

@@ -1,4 +1,7 @@
-"""TLS for SIP (RFC 3261 §26.3, RFC 5922): verified unless a person says otherwise; files that change are read again."""
+"""TLS for SIP (RFC 3261 §26.3, RFC 5922) and for a broker: verified unless a person says otherwise.
+
+Files that change are read again.
+"""
 
 import logging
 import ssl
@@ -19,7 +22,7 @@ class TLSFileError(TransportError):
     """A file can't be used; ``key`` is the setting that names it."""
 
     def __init__(self, key: Key, problem: str) -> None:
-        super().__init__(f"sip.tls.{key}: {problem}")
+        super().__init__(f"tls.{key}: {problem}")
         self.key = key
         self.problem = problem
 
