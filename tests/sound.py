@@ -104,6 +104,16 @@ def to_pcm(signal: Signal) -> bytes:
     return np.clip(np.round(signal * _FULL_SCALE), -32768, 32767).astype("<i2").tobytes()
 
 
+def at_rate(signal: Signal, rate: int, to_rate: int) -> Signal:
+    """The same sound with another number of samples a second; nothing above either's band is left."""
+    length = round(len(signal) * to_rate / rate)
+    spectrum = np.fft.rfft(signal)
+    wanted = np.zeros(length // 2 + 1, complex)
+    shared = min(len(wanted), len(spectrum))
+    wanted[:shared] = spectrum[:shared]
+    return np.asarray(np.fft.irfft(wanted, length)) * (to_rate / rate)
+
+
 # --- measures ---
 
 
@@ -121,7 +131,30 @@ class Comparison:
 
 def compare(sent: Signal, heard: Signal, rate: int) -> Comparison:
     """Find ``sent`` in ``heard``, to a part of a sample, and measure the difference; SoundError when it isn't there."""
-    start = _find(sent, heard)
+    return _compared(sent, heard, _find(sent, heard), rate)
+
+
+def typically(sent: Signal, heard: Signal, rate: int) -> Comparison:
+    """As `compare`, but the median over pieces of 0.3 s, and the gaps of all of them: where a jitter buffer shifts the
+    sound on a busy machine, that spoils one piece.
+    """
+    _, delays = followed(sent, heard, rate)
+    size = round(rate * _PIECE)
+    begins = {n * size: n * size + round(delay * rate / 1000) for n, delay in enumerate(delays)}
+    pieces = {
+        at: _compared(sent[at : at + size], heard, begin, rate)
+        for at, begin in begins.items()
+        if 0 <= begin <= len(heard) - size
+    }
+    return Comparison(
+        delay_ms=float(np.median([piece.delay_ms - at / rate * 1000 for at, piece in pieces.items()])),
+        gain=float(np.median([piece.gain for piece in pieces.values()])),
+        snr_db=float(np.median([piece.snr_db for piece in pieces.values()])),
+        gaps_ms=tuple(gap for piece in pieces.values() for gap in piece.gaps_ms),
+    )
+
+
+def _compared(sent: Signal, heard: Signal, start: int, rate: int) -> Comparison:
     part = heard[max(start, 0) : start + len(sent)]
     sent = sent[max(-start, 0) :][: len(part)]  # what was cut off at the begin or at the end is not compared
     fraction = _fraction(sent, part)
@@ -226,7 +259,7 @@ def intelligibility(sent: Signal, heard: Signal, rate: int) -> float:
     Taal, Hendriks, Heusdens and Jensen, 2011: the correlation of envelopes in bands of a third of an octave. Above 0.75
     or so nearly every word is understood. ``heard`` is aligned, as `followed` makes it.
     """
-    clean, noisy = (_frames(_at_rate(signal[: len(heard)], rate, _STOI_RATE)) for signal in (sent, heard))
+    clean, noisy = (_frames(at_rate(signal[: len(heard)], rate, _STOI_RATE)) for signal in (sent, heard))
     loudness = np.linalg.norm(clean, axis=1)
     is_speech = loudness > _RANGE * np.max(loudness)
     clean, noisy = _envelopes(clean[is_speech]), _envelopes(noisy[is_speech])
@@ -263,13 +296,3 @@ def _envelopes(frames: Signal) -> Signal:
         for c in centers
     ]
     return np.array(rows)
-
-
-def _at_rate(signal: Signal, rate: int, to_rate: int) -> Signal:
-    """The same sound with another number of samples a second; nothing above either's band is left."""
-    length = round(len(signal) * to_rate / rate)
-    spectrum = np.fft.rfft(signal)
-    wanted = np.zeros(length // 2 + 1, complex)
-    shared = min(len(wanted), len(spectrum))
-    wanted[:shared] = spectrum[:shared]
-    return np.asarray(np.fft.irfft(wanted, length)) * (to_rate / rate)

@@ -3,12 +3,15 @@
 | number | what it does | | number | what it does |
 |---|---|---|---|---|
 | 600 | answers and echoes | | 203 | answers and plays a short sound |
-| 200 | is busy | | 204 | answers and records (`recordings`) |
+| 200 | is busy | | 204 | answers and records (`recordings`/<caller>.wav) |
 | 201 | rings and never answers | | 620 | calls whoever registered as 620 |
 | 202 | answers, hangs up after a second | | 101 | calls whoever registered as 101 |
 | 205 | answers and prints four keys | | 621 | as 101; with 100rel, session timers, keys by INFO |
 | 206 | answers and presses 1, * and # | | 622, 623 | as 101; they send sound to each other directly |
-| 207 | answers and transfers the caller to 600 | | | |
+| 207 | answers and transfers the caller to 600 | | 630 to 633 | as 101; with one codec each: `CODECS` |
+| 208 | as 204; in wideband (<caller>.wav16) | | 634 | as 101, with PCMU; its sound is encrypted (SDES) |
+| 209 | answers and plays `sounds`/heard | | 635 | as 101, with PCMU; keys are tones in the sound |
+| 210 | plays `sounds`/heard, does not answer | | | |
 
 Who subscribes to 100 watches the calls of 101; a text to any number comes back to 620 as "Re: ...".
 """
@@ -22,12 +25,16 @@ from tests.peers.ports import LOOPBACK, free_ports
 from tests.peers.process import PeerError, Process
 from tests.phone.certificates import Issued
 
+CODECS = {"630": "ulaw", "631": "alaw", "632": "g722", "633": "opus"}
 USERS = {  # and what is special about them
     "620": "",
     "101": "",
     "621": "100rel=required\ntimers=always\ntimers_sess_expires=90\ndtmf_mode=info\n",
     "622": "direct_media=yes\n",
     "623": "direct_media=yes\n",
+    **{user: f"allow=!all,{codec}\n" for user, codec in CODECS.items()},
+    "634": "allow=!all,ulaw\nmedia_encryption=sdes\n",
+    "635": "allow=!all,ulaw\ndtmf_mode=inband\n",
 }
 _RTP_PORTS = 200
 
@@ -43,12 +50,13 @@ _FOLDERS = {
 
 _MODULES = """
 app_dial app_echo app_playback app_read app_record app_senddtmf app_transfer app_voicemail bridge_native_rtp
-bridge_simple bridge_softmix chan_pjsip codec_alaw codec_gsm codec_ulaw format_gsm format_pcm format_wav func_callerid
-pbx_config res_clioriginate res_musiconhold res_pjproject res_pjsip res_pjsip_authenticator_digest res_pjsip_caller_id
-res_pjsip_dialog_info_body_generator res_pjsip_dtmf_info res_pjsip_endpoint_identifier_user res_pjsip_exten_state
-res_pjsip_logger res_pjsip_messaging res_pjsip_mwi res_pjsip_mwi_body_generator res_pjsip_nat
-res_pjsip_outbound_publish res_pjsip_pubsub res_pjsip_refer res_pjsip_registrar res_pjsip_rfc3326 res_pjsip_sdp_rtp
-res_pjsip_session res_rtp_asterisk res_sorcery_astdb res_sorcery_config res_sorcery_memory res_timing_timerfd
+bridge_simple bridge_softmix chan_pjsip codec_alaw codec_g722 codec_gsm codec_opus_open_source codec_resample codec_ulaw
+format_gsm format_pcm format_wav func_callerid pbx_config res_clioriginate res_format_attr_opus res_musiconhold
+res_pjproject res_pjsip res_pjsip_authenticator_digest res_pjsip_caller_id res_pjsip_dialog_info_body_generator
+res_pjsip_dtmf_info res_pjsip_endpoint_identifier_user res_pjsip_exten_state res_pjsip_logger res_pjsip_messaging
+res_pjsip_mwi res_pjsip_mwi_body_generator res_pjsip_nat res_pjsip_outbound_publish res_pjsip_pubsub res_pjsip_refer
+res_pjsip_registrar res_pjsip_rfc3326 res_pjsip_sdp_rtp res_pjsip_session res_rtp_asterisk res_sorcery_astdb
+res_sorcery_config res_sorcery_memory res_srtp res_timing_timerfd
 """
 
 _DIALPLAN = """
@@ -66,7 +74,7 @@ exten => 203,1,Answer()
  same => n,Playback(hello-world)
  same => n,Hangup()
 exten => 204,1,Answer()
- same => n,Record({recordings}/%d.wav,,60,qk)
+ same => n,Record({recordings}/${{CALLERID(num)}}.wav,,60,qk)
 exten => 205,1,Answer()
  same => n,Read(keys,,4)
 exten => 206,1,Answer()
@@ -75,7 +83,15 @@ exten => 206,1,Answer()
  same => n,Wait(60)
 exten => 207,1,Answer()
  same => n,Transfer(PJSIP/sip:600@{address})
-exten => _[16][02][0123],1,Set(CALLERID(all)=Kitchen <101>)
+exten => 208,1,Answer()
+ same => n,Record({recordings}/${{CALLERID(num)}}.wav16,,60,qk)
+exten => 209,1,Answer()
+ same => n,Playback({sounds}/heard)
+ same => n,Wait(60)
+exten => 210,1,Progress()
+ same => n,Playback({sounds}/heard,noanswer)
+ same => n,Wait(60)
+exten => _[16][023][0-5],1,Set(CALLERID(all)=Kitchen <101>)
  same => n,Dial(PJSIP/${{EXTEN}},60)
 [texts]
 exten => _X.,1,Set(MESSAGE(body)=Re: ${{MESSAGE(body)}})
@@ -142,6 +158,7 @@ class Asterisk:
         self.tls_port = self.port + 1
         self._certificate = certificate
         self.recordings = folder / "recordings"
+        self.sounds = folder / "sounds"
         self._folder = folder
         self._config = folder / "etc" / "asterisk.conf"
         self._command = [*forky_command("asterisk"), "-C", str(self._config)]
@@ -186,9 +203,13 @@ class Asterisk:
             raise PeerError(f"asterisk -rx {command!r}: {answer}")
         return answer
 
-    async def originate(self, user: str, *, then: str = "600") -> None:
-        """Calls a registered user, who sees Kitchen <101>, and connects the answered call to the number `then`."""
-        await self.cli(f"channel originate Local/{user}@phones extension {then}@phones")
+    async def originate(self, user: str, *, then: str = "600", directly: bool = False) -> None:
+        """Calls a registered user, who sees Kitchen <101>, and connects the answered call to the number `then`.
+
+        ``directly`` keeps the sound as it is, and the user sees nobody.
+        """
+        channel = f"PJSIP/{user}" if directly else f"Local/{user}@phones"
+        await self.cli(f"channel originate {channel} extension {then}@phones")
 
     def leave_message(self, user: str) -> None:
         """Puts a new message into a user's mailbox; it is seen within a second."""
@@ -214,7 +235,7 @@ class Asterisk:
         return int(found[1])
 
     def _write_config(self) -> None:
-        for name in (*_FOLDERS.values(), "recordings"):
+        for name in (*_FOLDERS.values(), "recordings", "sounds"):
             (self._folder / name).mkdir(exist_ok=True)
         rtp = free_ports(_RTP_PORTS)
         issued = self._certificate
@@ -230,7 +251,7 @@ class Asterisk:
             "voicemail.conf": _VOICEMAIL,
             "musiconhold.conf": "[default]\nmode=files\ndirectory=/usr/share/asterisk/sounds/en\n",
             "rtp.conf": f"[general]\nrtpstart={rtp}\nrtpend={rtp + _RTP_PORTS - 1}\n",
-            "extensions.conf": _DIALPLAN.format(recordings=self.recordings, address=self.address),
+            "extensions.conf": _DIALPLAN.format(recordings=self.recordings, sounds=self.sounds, address=self.address),
             "pjsip.conf": "[global]\ntype=global\ndebug=yes\n"
             + "".join(
                 f"[{protocol}]\ntype=transport\nprotocol={protocol}\nbind={self.address}\n"
