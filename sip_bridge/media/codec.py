@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from sip_bridge.media import g711
+from sip_bridge.media import codecs_av, g711
 
 NARROWBAND: Final = 8000  # samples a second
 WIDEBAND: Final = 16000
@@ -45,17 +45,34 @@ class Decoder(Protocol):
 class Codec:
     """An audio codec. ``clock_rate`` is RTP's (RFC 3551 §4.5.2: not G.722's own), ``rate`` that of its PCM.
 
-    ``payload_type`` is the static one, None where SDP has to give one.
+    ``payload_type`` is the static one, None where SDP has to give one. ``encoder`` takes milliseconds a packet (one of
+    ``ptimes``) and the peer's fmtp; it and ``decoder`` raise MediaError when what ``needs_extra`` is not installed.
     """
 
     name: str
     payload_type: int | None
     clock_rate: int
     rate: int
-    encoder: Callable[[], Encoder]
+    encoder: Callable[[int, str], Encoder]
     decoder: Callable[[], Decoder]
     channels: int = 1  # as SDP says it; what we send is mono
     fmtp: str | None = None
+    ptimes: tuple[int, ...] = (10, 20, 30, 40, 50, 60)  # milliseconds a packet that it can do
+    needs_extra: bool = False
+
+    @property
+    def is_available(self) -> bool:
+        """Whether what it needs is installed."""
+        return not self.needs_extra or codecs_av.is_installed()
+
+    @property
+    def rtpmap(self) -> str:
+        """How SDP names it (RFC 8866 §6.6)."""
+        return f"{self.name}/{self.clock_rate}" + (f"/{self.channels}" if self.channels != 1 else "")
+
+    def ptime(self, wanted: int) -> int:
+        """How many milliseconds of sound a packet gets when the peer wants ``wanted``: no more than that."""
+        return max((each for each in self.ptimes if each <= wanted), default=self.ptimes[0])
 
 
 class _PCMU:
@@ -93,7 +110,54 @@ class _PCMA:
 CODECS: Final = {
     codec.name: codec
     for codec in (
-        Codec(name="PCMU", payload_type=0, clock_rate=8000, rate=NARROWBAND, encoder=_PCMU, decoder=_PCMU),
-        Codec(name="PCMA", payload_type=8, clock_rate=8000, rate=NARROWBAND, encoder=_PCMA, decoder=_PCMA),
+        Codec(
+            name="PCMU",
+            payload_type=0,
+            clock_rate=8000,
+            rate=NARROWBAND,
+            encoder=lambda _ptime, _fmtp: _PCMU(),
+            decoder=_PCMU,
+        ),
+        Codec(
+            name="PCMA",
+            payload_type=8,
+            clock_rate=8000,
+            rate=NARROWBAND,
+            encoder=lambda _ptime, _fmtp: _PCMA(),
+            decoder=_PCMA,
+        ),
+        Codec(
+            name="G722",
+            payload_type=9,
+            clock_rate=8000,
+            rate=WIDEBAND,
+            encoder=lambda ptime, _fmtp: codecs_av.G722Encoder(ptime),
+            decoder=codecs_av.G722Decoder,
+            needs_extra=True,
+        ),
+        Codec(
+            name="opus",
+            payload_type=None,
+            clock_rate=48000,
+            rate=WIDEBAND,
+            encoder=codecs_av.OpusEncoder,
+            decoder=codecs_av.OpusDecoder,
+            channels=2,  # RFC 7587 §7: always
+            fmtp=codecs_av.OPUS_FMTP,
+            ptimes=codecs_av.OPUS_PTIMES,
+            needs_extra=True,
+        ),
     )
 }
+_BY_NAME: Final = {name.upper(): codec for name, codec in CODECS.items()}
+_PREFERRED: Final = ("G722", "opus", "PCMU", "PCMA")  # why: docs/adr/0007-audio-libraries.md
+
+
+def codec_named(name: str) -> Codec | None:
+    """A codec by its name in SDP, in capitals or not (RFC 8866 §6.6)."""
+    return _BY_NAME.get(name.upper())
+
+
+def default_codecs() -> tuple[str, ...]:
+    """The names of what is installed, best first."""
+    return tuple(name for name in _PREFERRED if CODECS[name].is_available)

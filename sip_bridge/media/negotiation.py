@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from sip_bridge.errors import NegotiationError
-from sip_bridge.media.codec import CODECS, FRAME_MS, Codec
+from sip_bridge.media.codec import CODECS, FRAME_MS, Codec, codec_named
 from sip_bridge.media.sdp import MediaDescription, SessionDescription
 
 AVP: Final = "RTP/AVP"
@@ -18,7 +18,7 @@ _SENDING: Final = ("sendrecv", "sendonly")
 _RECEIVING: Final = ("sendrecv", "recvonly")
 _MIN_PTIME: Final = 10  # milliseconds
 _MAX_PTIME: Final = 60
-_STATIC: Final = {codec.payload_type: f"{codec.name}/{codec.clock_rate}" for codec in CODECS.values()}
+_STATIC: Final = {codec.payload_type: codec.rtpmap for codec in CODECS.values()}
 _FIRST_DYNAMIC: Final = 96
 _DYNAMIC: Final = [codec.name for codec in CODECS.values() if codec.payload_type is None]
 
@@ -27,7 +27,8 @@ _DYNAMIC: Final = [codec.name for codec in CODECS.values() if codec.payload_type
 class Stream:
     """What was agreed: where to send which codec under which payload types, and who may send.
 
-    ``remote`` is None while the peer has no address (hold as RFC 2543 had it); ``ptime`` is in milliseconds.
+    ``remote`` is None while the peer has no address (hold as RFC 2543 had it); ``ptime`` is in milliseconds;
+    ``fmtp`` is how the peer wants the codec.
     """
 
     remote: tuple[str, int] | None
@@ -40,6 +41,7 @@ class Stream:
     sends: bool
     receives: bool
     ptime: int = FRAME_MS
+    fmtp: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +161,7 @@ def _stream(
         sends=direction in _SENDING and not is_nowhere,
         receives=direction in _RECEIVING,
         ptime=_ptime(media),
+        fmtp=_fmtp(media, sent[0]),
     )
 
 
@@ -207,10 +210,22 @@ def _codecs_of(media: MediaDescription) -> list[tuple[int, Codec]]:
     found = []
     for number in _payload_types(media.formats):
         name = names.get(number) or _STATIC.get(number, "")
-        codec = CODECS.get(name.split("/")[0].upper())
-        if codec is not None and name.split("/")[1:] in ([str(codec.clock_rate)], [str(codec.clock_rate), "1"]):
+        codec = codec_named(name.split("/")[0])
+        if codec is not None and _is_same(name, codec):
             found.append((number, codec))
     return found
+
+
+def _is_same(rtpmap: str, codec: Codec) -> bool:
+    """Whether the clock rate and the channels are the codec's; one channel need not be said."""
+    said = rtpmap.split("/")[1:]
+    return [*said, "1"][:2] == [str(codec.clock_rate), str(codec.channels)]
+
+
+def _fmtp(media: MediaDescription, payload_type: int) -> str:
+    """The format's parameters (RFC 8866 §6.15)."""
+    said = (value.partition(" ") for value in media.values("fmtp"))
+    return next((parameters.strip() for number, _, parameters in said if number == str(payload_type)), "")
 
 
 def _payload_types(texts: Iterable[str]) -> list[int]:
@@ -279,9 +294,11 @@ def _direction_of(*, sends: bool, receives: bool) -> str:
 
 def _audio(local: Local, codecs: list[tuple[int, Codec]], events: int | None, direction: str) -> MediaDescription:
     formats = [str(number) for number, _ in codecs]
-    attributes: list[tuple[str, str | None]] = [
-        ("rtpmap", f"{number} {codec.name}/{codec.clock_rate}") for number, codec in codecs
-    ]
+    attributes: list[tuple[str, str | None]] = []
+    for number, codec in codecs:
+        attributes.append(("rtpmap", f"{number} {codec.rtpmap}"))
+        if codec.fmtp is not None:
+            attributes.append(("fmtp", f"{number} {codec.fmtp}"))
     if events is not None:
         formats.append(str(events))
         attributes += [("rtpmap", f"{events} {_EVENTS}"), ("fmtp", f"{events} 0-15")]

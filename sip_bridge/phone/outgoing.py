@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from sip_bridge.errors import InvalidStateError
-from sip_bridge.media.codec import FRAME_MS, Encoder, frame_bytes, frame_samples
+from sip_bridge.media.codec import FRAME_MS, Codec, Encoder, frame_bytes, frame_samples
 from sip_bridge.media.dtmf import EventFrame, check_digits, event_frames
 from sip_bridge.media.negotiation import Stream
 from sip_bridge.media.rtp import RTPSender
@@ -30,6 +30,8 @@ class Outgoing:
         self._on_finished = on_finished
         self._stream: Stream | None = None
         self._encoder: Encoder | None = None
+        self._encoding: tuple[Codec, int, str] | None = None  # what the encoder was made for
+        self._ptime = FRAME_MS
         self._source: AudioSource | None = None
         self._pending = b""  # PCM that does not fill a packet yet
         self._keys: deque[tuple[Iterator[EventFrame], Callable[[], None]]] = deque()
@@ -38,8 +40,11 @@ class Outgoing:
 
     def agree(self, stream: Stream) -> None:
         """How to send from now on."""
-        if self._stream is None or self._stream.codec is not stream.codec:
-            self._encoder = stream.codec.encoder()
+        ptime = stream.codec.ptime(stream.ptime)
+        encoding = (stream.codec, ptime, stream.fmtp)
+        if encoding != self._encoding:
+            self._encoder = stream.codec.encoder(ptime, stream.fmtp)
+            self._encoding, self._ptime = encoding, ptime
             self._pending = b""
         self._stream = stream
 
@@ -97,7 +102,7 @@ class Outgoing:
         is_over = self._source is not None and frame is None
         if self.muted:
             frame = None
-        if stream.ptime == FRAME_MS and not self._pending:
+        if self._ptime == FRAME_MS and not self._pending:
             payload = encoder.silence(frame_samples(rate)) if frame is None else encoder.encode(frame)
             self._send(self._sender.audio(stream.payload_type, payload, timestamp=self._sender.timestamp))
         else:
@@ -111,12 +116,12 @@ class Outgoing:
         rate, clock_rate = stream.codec.rate, stream.codec.clock_rate
         begin = self._sender.timestamp - len(self._pending) // 2 * clock_rate // rate
         self._pending += frame
-        size = stream.ptime * rate // 1000 * 2
+        size = self._ptime * rate // 1000 * 2
         while len(self._pending) >= size:
             payload = encoder.encode(self._pending[:size])
             self._pending = self._pending[size:]
             self._send(self._sender.audio(stream.payload_type, payload, timestamp=begin))
-            begin += stream.ptime * clock_rate // 1000
+            begin += self._ptime * clock_rate // 1000
 
     def _send_event(self, stream: Stream) -> bool:
         """The next frame of a key press; False when none is being pressed: a gap is sound like any other."""

@@ -11,7 +11,7 @@ from sip_bridge.media.codec import CODECS
 from sip_bridge.media.negotiation import Local, Stream, accept_answer, answer_offer, check_offer, create_offer
 from sip_bridge.media.sdp import SessionDescription
 
-PCMU, PCMA = CODECS["PCMU"], CODECS["PCMA"]
+PCMU, PCMA, G722, OPUS = (CODECS[name] for name in ("PCMU", "PCMA", "G722", "opus"))
 OURS = Local(host="192.0.2.1", port=10000, codecs=("PCMU", "PCMA"), session_id=77)
 OUR_OFFER = """v=0
 o=- 77 1 IN IP4 192.0.2.1
@@ -112,6 +112,26 @@ def test_a_codec_keeps_the_number_that_the_offer_gave_it() -> None:
     assert (stream.codec, stream.payload_type, stream.receive_payload_types) == (PCMA, 96, ((96, PCMA),))
 
 
+def test_wideband_codecs_are_offered_with_all_that_they_need() -> None:
+    offer = create_offer(replace(OURS, codecs=("opus", "G722", "PCMA")))
+    lines = text_of(offer).splitlines()
+    number = offer.media[0].formats[0]
+    assert offer.media[0].formats[1:3] == ("9", "8")
+    assert 96 <= int(number) <= 127
+    assert f"a=rtpmap:{number} opus/48000/2" in lines  # RFC 7587 §7: always two channels
+    assert f"a=fmtp:{number} maxplaybackrate=16000;sprop-maxcapturerate=16000;stereo=0" in lines
+    assert "a=rtpmap:9 G722/8000" in lines  # RFC 3551 §4.5.2: 8000 though it is 16000
+
+
+def test_what_the_peer_wants_of_the_codec_is_known() -> None:
+    wideband = replace(OURS, codecs=("opus", "G722", "PCMU"))
+    lines = ("m=audio 5004 RTP/AVP 9 107", "a=rtpmap:107 OPUS/48000/2", "a=fmtp:107 useinbandfec=1; cbr=1")
+    stream = stream_of(*lines, local=wideband)
+    assert (stream.codec, stream.payload_type, stream.fmtp) == (OPUS, 107, "useinbandfec=1; cbr=1")
+    assert stream.receive_payload_types == ((9, G722), (107, OPUS))
+    assert stream_of("m=audio 5004 RTP/AVP 9 107", "a=fmtp:107 cbr=1", local=wideband).fmtp == ""
+
+
 def test_the_offered_profile_is_answered() -> None:
     assert media_of(answer_offer(described("m=audio 5004 RTP/AVPF 0"), OURS)[0]) == ["m=audio 10000 RTP/AVPF 0"]
 
@@ -127,6 +147,7 @@ def test_the_offered_profile_is_answered() -> None:
         ("m=audio 5004 RTP/AVP 9 18 x 300 0000",),
         ("m=audio 5004 RTP/AVP 96", "a=rtpmap:96 PCMU/16000"),
         ("m=audio 5004 RTP/AVP 96", "a=rtpmap:96 PCMU/8000/2"),
+        ("m=audio 5004 RTP/AVP 96", "a=rtpmap:96 opus/48000"),
         ("m=audio 5004 RTP/AVP 96", "a=rtpmap:x PCMU/8000"),
         ("m=audio 5004 RTP/AVP 0", "a=rtpmap:0 speex/8000"),
         ("m=audio 5004 RTP/AVP 0", "c=IN IP4 239.1.2.3/127"),
