@@ -19,6 +19,8 @@ from sip_bridge.phone.settings import (
     PRIVATE_NETWORKS,
     Contact,
     DirectAccount,
+    DTMFCode,
+    DTMFSettings,
     PortRange,
     RealmCredentials,
     RegisteredAccount,
@@ -122,6 +124,13 @@ accounts:
     contacts: [{name: Kitchen, number: "**620"}]
     codecs: [pcma]
     transport: tcp
+    dtmf:
+      terminator: "*"
+      max_digits: 6
+      pause: 2.5
+      mask: false
+      inband: true
+      codes: {family: "12#4", post: 0042}
   - id: pbx
     kind: registered
     server: 192.0.2.1
@@ -175,6 +184,17 @@ state_dir: lasting/state
                 contacts=(Contact(name="Kitchen", number="**620"),),
                 codecs=("PCMA",),
                 transport="tcp",
+                dtmf=DTMFSettings(
+                    terminator="*",
+                    max_digits=6,
+                    pause=2.5,
+                    mask=False,
+                    inband=True,
+                    codes=(
+                        DTMFCode(name="family", digits=Secret("12#4")),
+                        DTMFCode(name="post", digits=Secret("0042")),
+                    ),
+                ),
             ),
             RegisteredAccount(
                 id="pbx",
@@ -679,6 +699,14 @@ def test_what_mqtt_shows_is_json(loaded: Load) -> None:
                 "codecs": ["PCMU", "PCMA"],
                 "accept_transfers": False,
                 "max_duration": 14400,
+                "dtmf": {
+                    "terminator": "#",
+                    "max_digits": 16,
+                    "pause": 3.0,
+                    "mask": None,
+                    "inband": False,
+                    "codes": [],
+                },
             }
         ],
         "log_level": "info",
@@ -715,7 +743,7 @@ def test_each_part_that_the_example_comments_out_works(
     block: str, folder: Path, loaded: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "secrets.yaml").write_text(
-        "mqtt_password: a\nfritzbox_password: b\ndoor_password: d\npbx_proxy_password: e\n"
+        "mqtt_password: a\nfritzbox_password: b\ndoor_password: d\npbx_proxy_password: e\ndoor_code: 12\n"
     )
     monkeypatch.setenv("PBX_PASSWORD", "c")
     text = EXAMPLE.read_text(encoding="utf-8")
@@ -791,3 +819,55 @@ def test_message_waiting_is_heard_asked_for_or_refused(loaded: Load, text: str, 
     ).accounts
     assert isinstance(account, RegisteredAccount)
     assert account.message_waiting is value
+
+
+@pytest.mark.parametrize(
+    ("dtmf", "line"),
+    [
+        (
+            "{terminator: x}",
+            "dtmf.terminator: expected one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, *, #, A, B, C, D, none; got 'x'",
+        ),
+        ("{max_digits: 65}", "dtmf.max_digits: expected a number from 1 to 64; got '65'"),
+        ("{pause: 0.4}", "dtmf.pause: expected a number of seconds from 0.5 to 60; got '0.4'"),
+        ("{pause: 1e1}", "dtmf.pause: expected a number of seconds from 0.5 to 60; got '1e1'"),
+        ("{mask: maybe}", "dtmf.mask: expected true or false; got 'maybe'"),
+        ("{codes: 4711}", "dtmf.codes: expected lines of KEY: VALUE"),
+        ("{codes: {Front door: 4711}}", "dtmf.codes.'Front door': expected a name of a-z, 0-9, _ and -"),
+        ("{codes: {a: 47x1}}", "dtmf.codes.a: expected keys like 1234, in quotes if * or # is among them"),
+        ("{codes: {a: [4711]}}", "dtmf.codes.a: expected keys like 1234, in quotes if * or # is among them"),
+        ("{codes: {a: '47#1'}}", "dtmf.codes.a: expected a code without '#', which ends what is entered"),
+        ("{codes: {a: 4711}, max_digits: 3}", "dtmf.codes.a: expected at most 3 keys (max_digits)"),
+        ("{code: 4711}", "dtmf: unknown key 'code', did you mean 'codes'?"),
+    ],
+)
+def test_a_mistake_about_keys_gets_one_line_without_a_code(dtmf: str, line: str, complaint: Complain) -> None:
+    assert complaint(f"accounts:\n- id: d\n  kind: direct\n  dtmf: {dtmf}") == f"config.yaml:4: accounts[0].{line}"
+
+
+def test_there_are_so_many_codes_at_most(complaint: Complain) -> None:
+    codes = ", ".join(f"c{n}: {n}" for n in range(65))
+    text = complaint(f"accounts:\n- {{id: d, kind: direct, dtmf: {{codes: {{{codes}}}}}}}")
+    assert text == "config.yaml:2: accounts[0].dtmf.codes: expected at most 64 lines, got 65"
+
+
+def test_codes_are_in_no_repr_and_not_in_what_mqtt_shows(loaded: Load) -> None:
+    result = loaded("accounts: [{id: d, kind: direct, dtmf: {terminator: none, codes: {family: 4711}}}]")
+    assert "4711" not in repr(result) + json.dumps(redacted(result))
+    assert redacted(result)["accounts"][0]["dtmf"] == {
+        "terminator": None,
+        "max_digits": 16,
+        "pause": 3.0,
+        "mask": None,
+        "inband": False,
+        "codes": [{"name": "family", "digits": "***"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("dtmf", "is_masked"),
+    [("{}", False), ("{mask: true}", True), ("{codes: {a: 1}}", True), ("{codes: {a: 1}, mask: false}", False)],
+)
+def test_digits_are_masked_where_codes_are_entered(loaded: Load, dtmf: str, is_masked: bool) -> None:
+    (account,) = loaded(f"accounts: [{{id: d, kind: direct, dtmf: {dtmf}}}]").accounts
+    assert account.dtmf.is_masked is is_masked

@@ -3,7 +3,7 @@
 import logging
 
 from sip_bridge.bridge import translate
-from sip_bridge.phone.events import CallFinished, PhoneEvent
+from sip_bridge.phone.events import CallFinished, DTMFEntered, PhoneEvent
 from sip_bridge.phone.phone import VoIPPhone
 from sip_bridge.sip.events import (
     CallSignaled,
@@ -21,6 +21,7 @@ class Journal:
 
     def __init__(self) -> None:
         self._said: dict[str, tuple[object, ...]] = {}
+        self._locked: set[str] = set()  # accounts at which codes were tried, until a right one comes
 
     def tell(self, phone: VoIPPhone, event: PhoneEvent) -> None:
         """Something happened on a phone."""
@@ -34,6 +35,10 @@ class Journal:
                 answer = f", {status}" if status is not None else ""
                 talked = f" after {call.talk_seconds:.0f} s" if call.answered_at is not None else ""
                 _LOG.info("%s: call ended%s: %s%s (%s)", phone.account.id, talked, reason, answer, call.call_id)
+            case DTMFEntered(locked=True):
+                self._codes_locked(phone.account.id)
+            case DTMFEntered(code=str()):
+                self._locked.discard(phone.account.id)
             case RegistrationChanged():
                 self._registration(phone, event)
             case SubscriptionChanged(state=SubscriptionState.FAILED | SubscriptionState.REFUSED):
@@ -41,6 +46,11 @@ class Journal:
                 _LOG.warning("%s: no %s from the PBX: %s; trying on", phone.account.id, event.package, why)
             case _:
                 pass
+
+    def _codes_locked(self, account: str) -> None:
+        if account not in self._locked:
+            _LOG.warning("%s: too many wrong codes: a new one is taken only each minute", account)
+        self._locked.add(account)
 
     def _registration(self, phone: VoIPPhone, event: RegistrationChanged) -> None:
         account = phone.account.id

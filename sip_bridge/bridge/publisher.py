@@ -9,7 +9,7 @@ from sip_bridge.bridge import translate
 from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.contract import Topics
 from sip_bridge.phone.call import VoIPCall
-from sip_bridge.phone.events import CallChanged, CallFinished, DTMFPressed, PhoneEvent, PlaybackEnded
+from sip_bridge.phone.events import CallChanged, CallFinished, DTMFEntered, DTMFPressed, PhoneEvent, PlaybackEnded
 from sip_bridge.phone.phone import VoIPPhone
 from sip_bridge.sip.events import (
     CallSignaled,
@@ -102,6 +102,8 @@ class Publisher:
                 self._finished(phone, event)
             case DTMFPressed():
                 self._pressed(phone, event)
+            case DTMFEntered():
+                self._entered(phone, event)
             case PlaybackEnded():
                 self._played(phone, event)
             case RegistrationChanged():
@@ -156,9 +158,23 @@ class Publisher:
             phone,
             contract.DTMFEvent(
                 **fields,
-                digits=event.digit,
+                digits=_shown(event.digit, phone),
                 dtmf_method=contract.DTMFMethod(event.method),
                 duration_ms=event.duration_ms,
+            ),
+        )
+
+    def _entered(self, phone: VoIPPhone, event: DTMFEntered) -> None:
+        fields = self._of_call(phone, event.call, "DTMF_SEQUENCE") | {"origin": contract.Origin.REMOTE}
+        self._emit(
+            phone,
+            contract.DTMFSequenceEvent(
+                **fields,
+                digits=_shown(event.digits, phone),
+                dtmf_method=contract.DTMFMethod(event.method),
+                ended_by=contract.SequenceEnd(event.ended_by),
+                code=event.code,
+                locked=event.locked,
             ),
         )
 
@@ -212,3 +228,8 @@ class Publisher:
     def _emit(self, phone: VoIPPhone, event: contract.Event) -> None:
         topic = self._topics.of_account(phone.account.id, "event", event.event)
         self._outlet.publish(topic, contract.encode(event, self._clock()))
+
+
+def _shown(digits: str, phone: VoIPPhone) -> str:
+    """Digits as the account lets them be seen."""
+    return contract.MASKED * len(digits) if phone.account.dtmf.is_masked else digits

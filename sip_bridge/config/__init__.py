@@ -16,6 +16,7 @@ import voluptuous as vol
 
 from sip_bridge.config import validators as valid
 from sip_bridge.config import yaml_file
+from sip_bridge.config.dtmf import DTMF
 from sip_bridge.config.limits import LIMITS
 from sip_bridge.config.yaml_file import Document, KeyPath, Problem, Value, shown
 from sip_bridge.errors import ConfigError
@@ -36,7 +37,7 @@ from sip_bridge.phone.transport.tls import TLSContexts, TLSFileError
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
-SECRET_KEYS: Final = frozenset({"password", "key_password", "door_code"})  # no message shows their values
+SECRET_KEYS: Final = frozenset({"password", "key_password", "door_code", "codes"})  # no message shows their values
 TLS_FILES: Final = ("certificate", "key", "ca", "client_certificate", "client_key")
 _RANGE: Final = re.compile(r"(\d{1,5})\s*-\s*(\d{1,5})")
 
@@ -380,6 +381,7 @@ _ANY_ACCOUNT: Final[_Keys] = {
     vol.Optional("allow_dial"): valid.list_of(valid.text),
     vol.Optional("accept_transfers"): valid.boolean,
     vol.Optional("max_duration"): valid.integer(1, 86400),
+    vol.Optional("dtmf"): DTMF,
     vol.Optional("contacts"): _CONTACTS,
     vol.Optional("codecs"): valid.list_of(_codec, at_least=1),
     vol.Optional("transport"): valid.one_of("udp", "tcp", "tls"),

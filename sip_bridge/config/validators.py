@@ -22,6 +22,7 @@ Validator = Callable[[Any], Any]
 _HOST: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _USER: Final = re.compile(r"[A-Za-z0-9_.!~*'()&=+$,;?/%-]+")  # RFC 3261 §25.1 user
 _NUMBER: Final = re.compile(r"-?\d{1,9}")
+_DECIMAL: Final = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 
 
 class Unexpected(vol.Invalid):
@@ -71,6 +72,17 @@ def integer(low: int, high: int) -> Validator:
         if isinstance(value, str) and _NUMBER.fullmatch(value) and low <= int(value) <= high:
             return int(value)
         raise Unexpected(f"expected a number from {low} to {high}")
+
+    return validate
+
+
+def seconds(low: float, high: float) -> Validator:
+    """A time, with a fraction if need be; both ends included."""
+
+    def validate(value: Value) -> float:
+        if isinstance(value, str) and _DECIMAL.fullmatch(value) and low <= float(value) <= high:
+            return float(value)
+        raise Unexpected(f"expected a number of seconds from {low:g} to {high:g}")
 
     return validate
 
@@ -149,6 +161,29 @@ def list_of(item: Validator, *, at_least: int = 0) -> Validator:
         if errors:
             raise vol.MultipleInvalid(errors)
         return tuple(results)
+
+    return validate
+
+
+def mapping_of(key: Validator, item: Validator, *, at_most: int) -> Validator:
+    """Lines of KEY: VALUE whose keys a person chooses, as pairs; the problems of every item are told."""
+
+    def validate(value: Value) -> tuple[tuple[Any, Any], ...]:
+        if not isinstance(value, dict):
+            raise Unexpected("expected lines of KEY: VALUE")
+        if len(value) > at_most:
+            raise vol.Invalid(f"expected at most {at_most} lines, got {len(value)}")
+        pairs = []
+        errors: list[vol.Invalid] = []
+        for name, each in value.items():
+            try:
+                pairs.append((key(name), item(each)))
+            except vol.Invalid as error:
+                error.prepend([name])
+                errors.append(error)
+        if errors:
+            raise vol.MultipleInvalid(errors)
+        return tuple(pairs)
 
     return validate
 

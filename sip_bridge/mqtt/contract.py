@@ -138,6 +138,18 @@ class DTMFMethod(StrEnum):
     INBAND = "inband"
 
 
+class SequenceEnd(StrEnum):
+    """What ended a sequence of keys."""
+
+    TERMINATOR = "terminator"
+    LENGTH = "length"
+    PAUSE = "pause"
+    CALL_END = "call_end"
+
+
+MASKED: Final = "?"  # stands for each digit that nobody may see
+
+
 # --- topics --------------------------------------------------------------------------------------------------------
 
 
@@ -366,11 +378,26 @@ class CallEndedEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DTMFEvent(Event):
-    """``DTMF``: one key, or ``*`` as its mask; ``DTMF_SEQUENCE``: several."""
+    """``DTMF``: the other party pressed a key, or ``?`` as its mask."""
 
     digits: str
     dtmf_method: DTMFMethod
     duration_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DTMFSequenceEvent(Event):
+    """``DTMF_SEQUENCE``: keys pressed one after the other, without the terminator, or a ``?`` for each.
+
+    ``code`` is the name of the account's code that they are, null when they are none; while too many wrong ones have
+    been tried (``locked``), none is.
+    """
+
+    digits: str
+    dtmf_method: DTMFMethod
+    ended_by: SequenceEnd
+    code: str | None = None
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -397,11 +424,13 @@ class MessageEvent(Event):
     content_type: str = "text/plain"
 
 
-AnyEvent = MessageEvent | Event | CallEndedEvent | DTMFEvent | PlaybackDoneEvent | RegistrationChangedEvent
+AnyEvent = (
+    MessageEvent | Event | CallEndedEvent | DTMFEvent | DTMFSequenceEvent | PlaybackDoneEvent | RegistrationChangedEvent
+)
 _EVENT_CLASSES: Final[Mapping[str, type[Event]]] = {
     "CALL_ENDED": CallEndedEvent,
     "DTMF": DTMFEvent,
-    "DTMF_SEQUENCE": DTMFEvent,
+    "DTMF_SEQUENCE": DTMFSequenceEvent,
     "MESSAGE": MessageEvent,
     "PLAYBACK_DONE": PlaybackDoneEvent,
     "REGISTRATION_CHANGED": RegistrationChangedEvent,
@@ -455,9 +484,12 @@ class Hangup(Request):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendDTMF(Request):
-    """Press keys: ``0-9*#A-D`` and ``,`` for a pause."""
+    """Press keys: ``0-9*#A-D`` and ``,`` for a pause. Without a ``method``, in the best way that the other party takes.
 
-    digits: str
+    They may be a code, so no repr shows them.
+    """
+
+    digits: str = dataclasses.field(repr=False)
     method: DTMFMethod | None = None
     duration_ms: int = 160
     gap_ms: int = 80

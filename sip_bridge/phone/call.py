@@ -1,17 +1,14 @@
 """VoIPCall: one call, its signalling in the core and its sound in a media session."""
 
 import asyncio
-import contextlib
-import re
 import time
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sip_bridge.errors import InvalidStateError, MediaError, NegotiationError, RequestRefusedError
-from sip_bridge.media.dtmf import PAUSE, PAUSE_SECONDS, check_digits
-from sip_bridge.phone.events import CallChanged, CallFinished, CallLimit, DTMFMethod, DTMFPressed, PlaybackEnded
+from sip_bridge.phone.events import CallChanged, CallFinished, CallLimit, PlaybackEnded, SendMethod
+from sip_bridge.phone.keys import CallKeys
 from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaSession, PlaybackFinished
 from sip_bridge.phone.outcomes import Outcomes
 from sip_bridge.phone.transfer import CallTransfer
@@ -41,9 +38,6 @@ if TYPE_CHECKING:
     from sip_bridge.phone.phone import VoIPPhone
 
 RING_LIMIT: Final = 180.0  # seconds: a caller that vanished without CANCEL doesn't ring for ever
-PRESS_WAIT: Final = 30.0  # seconds
-_DTMF_RELAY: Final = re.compile(rb"^\s*Signal\s*=\s*([0-9*#A-D])\s*$", re.MULTILINE | re.IGNORECASE)
-_DTMF_DURATION: Final = re.compile(rb"^\s*Duration\s*=\s*(\d{1,5})\s*$", re.MULTILINE | re.IGNORECASE)
 
 
 class CallState(Enum):
@@ -90,6 +84,7 @@ class VoIPCall:
         self._direction = "sendrecv"  # what we want to flow: sendonly holds the other party
         self._outcomes = Outcomes(phone.client.flush)
         self.transfers = CallTransfer(phone, self, self._outcomes)
+        self._keys = CallKeys(phone, self, self._outcomes)
         self._timer: asyncio.TimerHandle | None = None  # until it is answered for ringing, then for talking
         self.media = media
         media.on_event = self.handle_media
@@ -133,47 +128,28 @@ class VoIPCall:
 
     async def play(self, source: str, *, loop: bool = False, volume: float = 1.0) -> None:
         """Play a file into the call, instead of what plays now; MediaError when it can't be."""
-        self._require_talking()
+        self.require_talking()
         await self.media.play(source, loop=loop, volume=volume)
 
     def stop_playback(self) -> None:
         """Stop what plays."""
-        self._require_talking()
+        self.require_talking()
         self.media.stop_playback()
 
     def mute(self, muted: bool) -> None:  # the name is the argument
         """Send silence, or sound again."""
-        self._require_talking()
+        self.require_talking()
         self.media.muted = muted
         self._phone.tell(CallChanged(call=self))
 
-    async def send_dtmf(self, digits: str, *, duration_ms: int, gap_ms: int, method: DTMFMethod = "rtp") -> None:
+    async def send_dtmf(self, digits: str, *, duration_ms: int, gap_ms: int, method: SendMethod = "rtp") -> None:
         """Press keys, and return when the last one was sent, so that a hang-up may follow.
 
         ``rtp`` is RFC 4733: while the other party holds the call keys wait, but nobody waits with them for longer than
         PRESS_WAIT. ``info`` sends each key in an INFO; RequestRefusedError when the other party does not take that.
         """
-        self._require_talking()
-        if method == "info":
-            await self._send_info_keys(digits, duration_ms, gap_ms)
-            return
-        pressed = self.media.send_dtmf(digits, duration_ms=duration_ms, gap_ms=gap_ms)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PRESS_WAIT):
-                await pressed.wait()
-
-    async def _send_info_keys(self, digits: str, duration_ms: int, gap_ms: int) -> None:
-        for digit in check_digits(digits):
-            if digit == PAUSE:
-                await asyncio.sleep(PAUSE_SECONDS)
-                continue
-            self._require_talking()
-            await self._outcomes.ask("key", partial(self._send_info_key, digit, duration_ms))
-            await asyncio.sleep((duration_ms + gap_ms) / 1000)  # as long as the other side takes to play the key
-
-    def _send_info_key(self, digit: str, duration_ms: int) -> None:
-        body = f"Signal={digit}\r\nDuration={duration_ms}\r\n".encode()
-        self._client.endpoint.send_info(self.call_id, "application/dtmf-relay", body, self._client.now)
+        self.require_talking()
+        await self._keys.send(digits, duration_ms=duration_ms, gap_ms=gap_ms, method=method)
 
     async def hold(self) -> None:
         """Put the other party on hold; RequestRefusedError when it does not take that."""
@@ -184,7 +160,7 @@ class VoIPCall:
         await self._redirect_media("sendrecv")
 
     async def _redirect_media(self, direction: str) -> None:
-        self._require_talking()
+        self.require_talking()
         endpoint, before = self._client.endpoint, self._direction
 
         def change() -> None:
@@ -202,7 +178,7 @@ class VoIPCall:
 
         This call, and the other one, end when they talk; RequestRefusedError when that fails: the call goes on.
         """
-        self._require_talking()
+        self.require_talking()
         if isinstance(target, str):
             await self.transfers.to(target)
         else:
@@ -254,7 +230,8 @@ class VoIPCall:
         if self.state is not state or self.is_incoming is not incoming:
             raise InvalidStateError(f"call {self.call_id} is {self.state.name.lower()}, not a ringing incoming call")
 
-    def _require_talking(self) -> None:
+    def require_talking(self) -> None:
+        """InvalidStateError unless it was answered and goes on."""
         if not self.is_talking:
             raise InvalidStateError(f"call {self.call_id} is {self.state.name.lower()}, not answered")
 
@@ -278,7 +255,7 @@ class VoIPCall:
             case InfoAnswered(status=status):
                 self._outcomes.settle("key", status, status.phrase)
             case InfoReceived(content_type=content_type, content=content):
-                self._info(content_type, content)
+                self._keys.receive_info(content_type, content)
             case CallEnded():
                 self._ended(event)
             case CallReceived() | CallPlaced():
@@ -369,23 +346,13 @@ class VoIPCall:
         if self.is_talking:
             self._move_to_talking()
 
-    def _info(self, content_type: str, content: bytes) -> None:
-        if content_type == "application/dtmf":
-            content = b"Signal=" + content.strip()
-        elif content_type != "application/dtmf-relay":
-            return
-        signal, duration = _DTMF_RELAY.search(content), _DTMF_DURATION.search(content)
-        if signal is not None:
-            digit = signal[1].decode().upper()
-            ms = int(duration[1]) if duration else None
-            self._phone.tell(DTMFPressed(call=self, digit=digit, method="info", duration_ms=ms))
-
     def _ended(self, event: CallEnded) -> None:
         self._stop_timer()
         self.state = CallState.ENDED
         self.ended_at = time.time()
         self._outcomes.abandon()
         self.media.close()
+        self._keys.close()
         self._report_outcome(event.status or SIPStatus.TEMPORARILY_UNAVAILABLE)
         self._phone.finished(
             CallFinished(
@@ -408,7 +375,7 @@ class VoIPCall:
         """A fact of the media session."""
         match event:
             case DTMFReceived(digit=digit, duration_ms=ms):
-                self._phone.tell(DTMFPressed(call=self, digit=digit, method="rtp", duration_ms=ms))
+                self._keys.receive(digit, "rtp", ms)
             case PlaybackFinished(source=source, completed=completed, error=error):
                 self._phone.tell(PlaybackEnded(call=self, source=source, completed=completed, error=error))
                 if self._announcement is not None and self._announcement.hangup_after and self.is_talking:

@@ -1,9 +1,11 @@
 """What a phone tells its owner, in the past tense. The SIP core's facts pass through as they are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Literal
 
+from sip_bridge.media.key_sequence import SequenceEnd
+from sip_bridge.media.press_filter import PressMethod
 from sip_bridge.sip.events import (
     CallSignaled,
     DialogStateReceived,
@@ -27,7 +29,8 @@ class CallLimit(Enum):
     MEDIA_LOST = auto()  # nothing was heard for too long
 
 
-DTMFMethod = Literal["rtp", "info"]
+DTMFMethod = PressMethod
+SendMethod = Literal["auto"] | PressMethod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +54,27 @@ class CallFinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DTMFPressed:
-    """The other party pressed a key."""
+    """The other party pressed a key; it may be one of a PIN, so no repr shows it."""
 
     call: "VoIPCall"
-    digit: str
+    digit: str = field(repr=False)
     method: DTMFMethod
     duration_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DTMFEntered:
+    """Keys that the other party pressed one after the other; ``method`` is how the last one came.
+
+    ``code`` is the name of the account's code that they are. ``locked``: too many codes were tried, none is taken now.
+    """
+
+    call: "VoIPCall"
+    digits: str = field(repr=False)
+    method: DTMFMethod
+    ended_by: SequenceEnd
+    code: str | None = None
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +92,7 @@ PhoneEvent = (
     | CallChanged
     | CallFinished
     | DTMFPressed
+    | DTMFEntered
     | PlaybackEnded
     | RegistrationChanged
     | MessageReceived

@@ -18,6 +18,7 @@ from sip_bridge.errors import (
 from sip_bridge.media.negotiation import check_offer, described_host
 from sip_bridge.phone.call import RING_LIMIT, Announcement, VoIPCall
 from sip_bridge.phone.client import SIPClient
+from sip_bridge.phone.codes import CodeLock
 from sip_bridge.phone.events import CallChanged, CallFinished, PhoneEvent
 from sip_bridge.phone.media import MediaSession
 from sip_bridge.phone.settings import Account, DirectAccount, RegisteredAccount
@@ -59,6 +60,7 @@ class VoIPPhone:
         self._listener = listener
         self.client = client
         self.account = account
+        self.codes = CodeLock(account.dtmf.codes)
         self.calls: dict[str, VoIPCall] = {}
         self.registration: RegistrationChanged | None = None
         self._registration_change = asyncio.Event()

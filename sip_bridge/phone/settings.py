@@ -64,6 +64,36 @@ class RealmCredentials:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DTMFCode:
+    """A code that callers may enter by keys, and what automations know it by."""
+
+    name: str
+    digits: Secret = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DTMFSettings:
+    """What becomes of the keys that the other party presses.
+
+    They are collected to a sequence until the ``terminator`` (None: there is none), until there are ``max_digits``, or
+    until ``pause`` seconds without one. ``mask`` hides digits from MQTT; None does so once there are ``codes``.
+    ``inband`` listens for tones, too, which costs time and may take other sound for a key.
+    """
+
+    terminator: str | None = "#"
+    max_digits: int = 16
+    pause: float = 3.0
+    mask: bool | None = None
+    inband: bool = False
+    codes: tuple[DTMFCode, ...] = ()
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether nobody but us may see digits."""
+        return bool(self.codes) if self.mask is None else self.mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DirectAccount:
     """A line that is called by address, without a PBX: ``sip:<user>@<this host>``, an alias, or no user at all.
 
@@ -84,6 +114,7 @@ class DirectAccount:
     max_duration: float = MAX_DURATION  # seconds from the answer on
     contacts: tuple[Contact, ...] = ()
     codecs: tuple[str, ...] = ("PCMU", "PCMA")
+    dtmf: DTMFSettings = DTMFSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +144,7 @@ class RegisteredAccount:
     max_duration: float = MAX_DURATION  # seconds from the answer on
     contacts: tuple[Contact, ...] = ()
     codecs: tuple[str, ...] = ("PCMU", "PCMA")
+    dtmf: DTMFSettings = DTMFSettings()
 
 
 Account = DirectAccount | RegisteredAccount

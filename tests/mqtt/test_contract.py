@@ -52,7 +52,8 @@ _OPEN: Final = st.dictionaries(_TEXT, _JSON, max_size=3)  # a mapping of anythin
 _EVENTS: Final[list[st.SearchStrategy[Event]]] = [
     _made(Event, event=st.sampled_from(["INVITE", "RINGING", "BYE", "BUSY_HERE"])),
     _made(contract.CallEndedEvent, event=st.just("CALL_ENDED")),
-    _made(contract.DTMFEvent, event=st.sampled_from(["DTMF", "DTMF_SEQUENCE"])),
+    _made(contract.DTMFEvent, event=st.just("DTMF")),
+    _made(contract.DTMFSequenceEvent, event=st.just("DTMF_SEQUENCE")),
     _made(contract.PlaybackDoneEvent, event=st.just("PLAYBACK_DONE")),
     _made(contract.RegistrationChangedEvent, event=st.just("REGISTRATION_CHANGED")),
     _made(contract.MessageEvent, event=st.just("MESSAGE")),

@@ -2,101 +2,15 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from ipaddress import ip_network
-from typing import Any
 
 import pytest
 
 from sip_bridge.errors import InvalidStateError, LocalProtocolError, RequestRefusedError
-from sip_bridge.phone.call import CallState, VoIPCall
-from sip_bridge.phone.client import SIPClient
-from sip_bridge.phone.events import CallChanged, CallFinished, CallLimit, DTMFPressed, PhoneEvent
-from sip_bridge.phone.phone import VoIPPhone
-from sip_bridge.phone.settings import DirectAccount, SIPSettings
+from sip_bridge.phone.call import CallState
+from sip_bridge.phone.events import CallFinished, CallLimit, DTMFPressed
 from sip_bridge.sip.events import EndCause
 from sip_bridge.sip.status import SIPStatus
-
-TIMEOUT = 10.0
-
-
-class Phone:
-    """A phone that answers at once, and all that it told."""
-
-    def __init__(
-        self, client: SIPClient, user: str, *, accepts_transfers: bool = True, max_duration: float = 3600
-    ) -> None:
-        account = DirectAccount(
-            id=user,
-            name=user,
-            user=user,
-            allow_from=(ip_network("127.0.0.0/8"),),
-            allow_dial=("sip:*@127.0.0.1:*",),
-            accept_transfers=accepts_transfers,
-            max_duration=max_duration,
-        )
-        self.told: list[PhoneEvent] = []
-        self.news = asyncio.Event()
-        self.phone = VoIPPhone(client, account, listener=self._listen)
-
-    @property
-    def uri(self) -> str:
-        return f"sip:{self.phone.account.user}@127.0.0.1:{self.phone.client.port}"
-
-    def _listen(self, _: VoIPPhone, event: PhoneEvent) -> None:
-        self.told.append(event)
-        self.news.set()
-        match event:
-            case CallChanged(call=call) if call.is_incoming and call.state is CallState.RINGING:
-                self.phone.start_task(call.answer(), name="answer")
-            case _:
-                pass
-
-    async def until(self, is_so: Callable[[], object]) -> None:
-        """Wait until something that the phone tells makes it so."""
-        async with asyncio.timeout(TIMEOUT):
-            while not is_so():
-                self.news.clear()
-                await self.news.wait()
-
-    @property
-    def states(self) -> list[CallState]:
-        return [call.state for call in self.phone.calls.values()]
-
-
-@asynccontextmanager
-async def running(user: str, **options: Any) -> AsyncIterator[Phone]:
-    async with SIPClient(SIPSettings(bind=("127.0.0.1",), port=0)) as client:
-        phone = Phone(client, user, **options)
-        phone.phone.start()
-        yield phone
-        phone.phone.stop()
-
-
-@pytest.fixture
-async def alice() -> AsyncIterator[Phone]:
-    async with running("alice") as phone:
-        yield phone
-
-
-@pytest.fixture
-async def bob() -> AsyncIterator[Phone]:
-    async with running("bob") as phone:
-        yield phone
-
-
-@pytest.fixture
-async def carol() -> AsyncIterator[Phone]:
-    async with running("carol") as phone:
-        yield phone
-
-
-async def talking(alice: Phone, bob: Phone) -> VoIPCall:
-    call = await alice.phone.dial(bob.uri, timeout=5)
-    await alice.until(lambda: call.state is CallState.IN_CALL)
-    await bob.until(lambda: CallState.IN_CALL in bob.states)
-    return call
+from tests.phone.phones import TIMEOUT, Phone, running, talking
 
 
 async def test_hold_and_resume_are_seen_on_both_sides(alice: Phone, bob: Phone) -> None:
@@ -193,7 +107,7 @@ async def test_a_transfer_to_where_nobody_can_be_reached_is_told(alice: Phone, b
 
 @pytest.mark.parametrize(("accepts", "target"), [(False, "sip:carol@127.0.0.1:9"), (True, "sip:+1900@192.0.2.1")])
 async def test_who_may_not_transfer_us_is_declined(alice: Phone, accepts: bool, target: str) -> None:
-    async with running("bob", accepts_transfers=accepts) as bob:
+    async with running("bob", accept_transfers=accepts) as bob:
         call = await talking(alice, bob)
         with pytest.raises(RequestRefusedError, match="603"):
             await call.transfer(target)

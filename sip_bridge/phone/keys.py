@@ -1,0 +1,109 @@
+"""The key presses of one call: those that we send, and those of the other party, however they come."""
+
+import asyncio
+import contextlib
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from sip_bridge.media.dtmf import PAUSE, PAUSE_SECONDS, check_digits
+from sip_bridge.media.dtmf_info import RELAY, InfoPress, parse_info
+from sip_bridge.media.key_sequence import KeyCollector, KeySequence
+from sip_bridge.media.press_filter import PressFilter
+from sip_bridge.phone.events import DTMFEntered, DTMFMethod, DTMFPressed, SendMethod
+from sip_bridge.phone.outcomes import Outcomes
+
+if TYPE_CHECKING:
+    from sip_bridge.phone.call import VoIPCall
+    from sip_bridge.phone.phone import VoIPPhone
+
+PRESS_WAIT: Final = 30.0  # seconds
+
+
+class CallKeys:
+    """Presses are told as they come, each once, and again as a sequence when one ends."""
+
+    def __init__(self, phone: "VoIPPhone", call: "VoIPCall", outcomes: Outcomes) -> None:
+        settings = phone.account.dtmf
+        self._phone = phone
+        self._client = phone.client
+        self._call = call
+        self._outcomes = outcomes
+        self._filter = PressFilter()
+        self._collector = KeyCollector(
+            terminator=settings.terminator, max_digits=settings.max_digits, pause=settings.pause
+        )
+        self._method: DTMFMethod = "rtp"  # of the key that came last
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
+
+    # --- ours ---
+
+    async def send(self, digits: str, *, duration_ms: int, gap_ms: int, method: SendMethod) -> None:
+        """See `VoIPCall.send_dtmf`."""
+        if method == "info":
+            await self._send_info(digits, duration_ms, gap_ms)
+            return
+        pressed = self._call.media.send_dtmf(digits, duration_ms=duration_ms, gap_ms=gap_ms)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PRESS_WAIT):
+                await pressed.wait()
+
+    async def _send_info(self, digits: str, duration_ms: int, gap_ms: int) -> None:
+        for digit in check_digits(digits):
+            if digit == PAUSE:
+                await asyncio.sleep(PAUSE_SECONDS)
+                continue
+            self._call.require_talking()
+            press = InfoPress(digit=digit, duration_ms=duration_ms)
+            await self._outcomes.ask("key", partial(self._send_info_key, press))
+            await asyncio.sleep((duration_ms + gap_ms) / 1000)  # as long as the other side takes to play the key
+
+    def _send_info_key(self, press: InfoPress) -> None:
+        self._client.endpoint.send_info(self._call.call_id, RELAY, press.body, self._client.now)
+
+    # --- the other party's ---
+
+    def receive_info(self, content_type: str, content: bytes) -> None:
+        """The body of an INFO; what is no key is ignored."""
+        press = parse_info(content_type, content)
+        if press is not None:
+            self.receive(press.digit, "info", press.duration_ms)
+
+    def receive(self, digit: str, method: DTMFMethod, duration_ms: int | None) -> None:
+        """A key, as one way tells it."""
+        now = self._client.now
+        if self._is_closed or not self._filter.counts(digit, method, now, duration=(duration_ms or 0) / 1000):
+            return
+        self._method = method
+        sequence = self._collector.press(digit, now)
+        self._phone.tell(DTMFPressed(call=self._call, digit=digit, method=method, duration_ms=duration_ms))
+        self._collected(sequence)
+
+    def close(self) -> None:
+        """The call is over: what was pressed last is told, and nothing after that."""
+        self._collected(self._collector.close())
+        self._is_closed = True
+
+    def _collected(self, sequence: KeySequence | None) -> None:
+        if sequence is not None:
+            verdict = self._phone.codes.check(sequence.digits, self._client.now)
+            self._phone.tell(
+                DTMFEntered(
+                    call=self._call,
+                    digits=sequence.digits,
+                    method=self._method,
+                    ended_by=sequence.ended_by,
+                    code=verdict.code,
+                    locked=verdict.locked,
+                )
+            )
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._collector.deadline is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._collector.deadline - self._client.now, self._paused)
+
+    def _paused(self) -> None:
+        self._timer = None
+        self._collected(self._collector.tick(self._client.now))
