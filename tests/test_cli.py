@@ -1,6 +1,8 @@
 """The command as a person uses it: another process, its output, its exit code."""
 
 import asyncio
+import json
+import re
 import signal
 import socket
 import sys
@@ -11,6 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from sip_bridge.phone.call import CallState, VoIPCall
+from sip_bridge.phone.client import SIPClient
+from sip_bridge.phone.events import CallChanged, PhoneEvent
+from sip_bridge.phone.phone import VoIPPhone
+from sip_bridge.phone.settings import DirectAccount, SIPSettings
+from sip_bridge.sip.status import SIPStatus
 from tests.peers.ports import free_port
 
 TIMEOUT = 20.0
@@ -132,3 +140,114 @@ async def test_the_demo_shows_a_whole_call() -> None:
     for word in ("event/INVITE", "event/RINGING", "event/OK", "event/ACK", "event/BYE", "event/CALL_ENDED"):
         assert word in output
     assert "Answered (PCMU)." in output
+
+
+@asynccontextmanager
+async def running_bridge(config_file: Path) -> AsyncIterator[None]:
+    async with sip_bridge("run", "-c", str(config_file)) as process:
+        await line_with(process, "SIP ")
+        yield
+
+
+@asynccontextmanager
+async def station() -> AsyncIterator[tuple[VoIPPhone, asyncio.Queue[PhoneEvent]]]:
+    """A phone that the bridge may call."""
+    events: asyncio.Queue[PhoneEvent] = asyncio.Queue()
+    account = DirectAccount(id="station", name="Station", user="station")
+    async with SIPClient(SIPSettings(bind="127.0.0.1", port=0)) as client:
+        phone = VoIPPhone(client, account, listener=lambda _, event: events.put_nowait(event))
+        phone.start()
+        yield phone, events
+        phone.stop()
+
+
+async def rung(events: asyncio.Queue[PhoneEvent]) -> VoIPCall:
+    while True:
+        match await events.get():
+            case CallChanged(call=call) if call.state is CallState.RINGING:
+                return call
+            case _:
+                pass
+
+
+async def test_a_call_is_placed_by_the_running_bridge_and_followed_to_its_end(config_file: Path) -> None:
+    async with running_bridge(config_file), station() as (phone, events):
+        uri = f"sip:station@127.0.0.1:{phone.client.port}"
+        async with sip_bridge("call", uri, "-c", str(config_file)) as caller:
+            call = await rung(events)
+            await call.answer()
+            await line_with(caller, "OK (200 OK)")
+            call.hangup()
+            output, errors = await caller.communicate()
+    assert (caller.returncode, errors.decode()) == (0, "")
+    assert output.decode().splitlines()[-1] == "Over: hangup remote, 0 s talked."
+
+
+async def test_a_call_that_is_refused_is_exit_code_1_and_json_when_asked_for(config_file: Path) -> None:
+    async with running_bridge(config_file), station() as (phone, events):
+        uri = f"sip:station@127.0.0.1:{phone.client.port}"
+        async with sip_bridge("call", uri, "--json", "-c", str(config_file)) as caller:
+            (await rung(events)).reject(SIPStatus.BUSY_HERE)
+            output, _ = await caller.communicate()
+    last = json.loads(output.decode().splitlines()[-1])
+    assert (caller.returncode, last["event"], last["end_reason"]) == (1, "CALL_ENDED", "busy")
+
+
+async def test_ctrl_c_hangs_a_call_up(config_file: Path) -> None:
+    async with running_bridge(config_file), station() as (phone, events):
+        uri = f"sip:station@127.0.0.1:{phone.client.port}"
+        async with sip_bridge("call", uri, "-c", str(config_file)) as caller:
+            await rung(events)
+            await line_with(caller, "RINGING")
+            caller.send_signal(signal.SIGINT)
+            output, _ = await caller.communicate()
+    assert caller.returncode == 1
+    assert output.decode().splitlines()[-1] == "Over: canceled, 0 s talked."
+
+
+async def test_a_call_without_a_bridge_is_one_line(config_file: Path) -> None:
+    code, output, errors = await outcome("call", "100", "-c", str(config_file))
+    assert (code, output) == (1, "")
+    assert re.fullmatch(
+        r"sip-bridge: no connection to the MQTT broker at 127\.0\.0\.1:\d+: Connection refused\n", errors
+    )
+
+
+async def test_a_call_that_the_bridge_refuses_is_one_line(config_file: Path) -> None:
+    async with running_bridge(config_file):
+        assert await outcome("call", "sip:x@0.0.0.0", "-c", str(config_file)) == (
+            1,
+            "",
+            "sip-bridge: that address is nobody's\n",
+        )
+
+
+@pytest.fixture
+def two_lines(config_file: Path) -> Path:
+    config_file.write_text(config_file.read_text() + "  - {id: gate, kind: direct}\n")
+    return config_file
+
+
+async def test_of_several_lines_one_is_chosen(two_lines: Path) -> None:
+    assert await outcome("call", "100", "-c", str(two_lines)) == (
+        2,
+        "",
+        "several lines: choose with --account one of door, gate\n",
+    )
+    assert await outcome("call", "100", "--account", "x", "-c", str(two_lines)) == (
+        2,
+        "",
+        "no line x: choose with --account one of door, gate\n",
+    )
+
+
+async def test_what_the_bridge_publishes_can_be_watched(config_file: Path) -> None:
+    async with running_bridge(config_file):
+        async with sip_bridge("watch", "--json", "-c", str(config_file)) as watcher:
+            state = json.loads(await line_with(watcher, "home/state"))
+            assert (state["retained"], state["payload"]["state"]) == (True, "online")
+            watcher.send_signal(signal.SIGTERM)
+            await watcher.communicate()
+            assert watcher.returncode == 0
+        async with sip_bridge("watch", "-c", str(config_file)) as watcher:
+            assert "state=idle" in await line_with(watcher, "account/door/call")

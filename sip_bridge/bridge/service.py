@@ -221,20 +221,22 @@ def broker_settings(mqtt: EmbeddedMQTT) -> BrokerSettings:
     return BrokerSettings(host=mqtt.host, port=mqtt.port, username=mqtt.username, password=password)
 
 
-def mqtt_settings(config: Config, *, port: int) -> MQTTSettings:
-    """How the bridge reaches its broker; the embedded one on loopback."""
+def mqtt_settings(config: Config, *, port: int, client_id: str | None = None) -> MQTTSettings:
+    """How the bridge reaches its broker, the embedded one on loopback; anybody else with a ``client_id`` of its own."""
     mqtt = config.mqtt
     password = str(mqtt.password) if mqtt.password is not None else None
-    client_id = f"sip_bridge_{config.bridge.id}"
+    bridge_id = f"sip_bridge_{config.bridge.id}"
     if isinstance(mqtt, EmbeddedMQTT):
         host = "127.0.0.1" if mqtt.host == "0.0.0.0" else mqtt.host  # noqa: S104  # compared, not bound
-        return MQTTSettings(host=host, port=port, username=mqtt.username, password=password, client_id=client_id)
+        return MQTTSettings(
+            host=host, port=port, username=mqtt.username, password=password, client_id=client_id or bridge_id
+        )
     return MQTTSettings(
         host=mqtt.host,
         port=port,
         username=mqtt.username,
         password=password,
-        client_id=mqtt.client_id or client_id,
+        client_id=client_id or mqtt.client_id or bridge_id,
         keepalive=mqtt.keepalive,
         protocol=mqtt.protocol,
         transport=mqtt.transport,

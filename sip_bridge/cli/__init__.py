@@ -12,9 +12,11 @@ from pathlib import Path
 import click
 
 from sip_bridge import __version__, config
+from sip_bridge.cli.call import call_number
 from sip_bridge.cli.demo import run_demo
 from sip_bridge.cli.ring import ring_once
 from sip_bridge.cli.serve import serve
+from sip_bridge.cli.watch import watch_bridge
 from sip_bridge.errors import BrokerError, ConfigError, SipBridgeError
 
 _CONFIG = click.option(
@@ -26,6 +28,9 @@ _CONFIG = click.option(
     show_default=True,
     help="The configuration file.",
 )
+
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, a line each.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,6 +73,30 @@ def ring(uri: str, seconds: float, talk: float) -> None:
     """Be a door station: call URI, ring, and talk when answered."""
     _log_to_stderr("warning")
     sys.exit(0 if asyncio.run(ring_once(uri, ring_seconds=seconds, talk_seconds=talk)) else 1)
+
+
+@commands.command()
+@_CONFIG
+@click.argument("number")
+@click.option("--account", help="The line to call from; needed when there are several.")
+@click.option("--play", metavar="FILE_OR_URL", help="What to play once answered; then hang up.")
+@click.option("--seconds", default=60.0, show_default=True, help="How long to let it ring.")
+@_JSON
+def call(path: Path, number: str, account: str | None, play: str | None, seconds: float, as_json: bool) -> None:
+    """Have the running bridge call NUMBER. Exit code 0: it was answered."""
+    settings = config.load(path)
+    was_answered = asyncio.run(
+        call_number(settings, number, account=account, play=play, seconds=seconds, as_json=as_json)
+    )
+    sys.exit(0 if was_answered else 1)
+
+
+@commands.command()
+@_CONFIG
+@_JSON
+def watch(path: Path, as_json: bool) -> None:
+    """Show what the running bridge publishes, as it comes, until Ctrl-C."""
+    asyncio.run(watch_bridge(config.load(path), as_json=as_json))
 
 
 def _log_to_stderr(level: str) -> None:

@@ -4,27 +4,23 @@ import asyncio
 import contextlib
 import socket
 import tempfile
-from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from sip_bridge.bridge.service import running
+from sip_bridge.cli.messages import MessageTable
+from sip_bridge.cli.remote import Remote
 from sip_bridge.cli.ring import press_the_bell
 from sip_bridge.cli.serve import introduction, stop_signals
-from sip_bridge.cli.watcher import Seen, Watcher, watching
 from sip_bridge.config import BridgeSettings, Config, EmbeddedMQTT
 from sip_bridge.phone.settings import DirectAccount, SIPSettings
 
 RING_SECONDS: Final = 3.0  # before the demo answers over MQTT
 TALK_SECONDS: Final = 3.0
 LAST_MESSAGE_SECONDS: Final = 5.0  # at the most, until the end of the call has come over MQTT
-
-_COLUMNS: Final = (("time", 12), ("topic", 46), ("message", 60))
 
 
 def demo_config() -> Config:
@@ -65,11 +61,10 @@ async def run_demo(*, once: bool) -> None:
         async with running(config) as bridge:
             for line in introduction(config, bridge):
                 click.echo(line)
-            topic = f"{config.mqtt.base_topic}/{config.bridge.id}"
-            async with watching(bridge.mqtt_host, bridge.mqtt_port, f"{topic}/#") as watcher:
-                show = _Messages(topic)
-                printing = asyncio.create_task(show.print_all(watcher), name="print messages")
-                answering = asyncio.create_task(_answer(watcher, topic, show.rang), name="answer")
+            async with Remote.of(config, port=bridge.mqtt_port) as remote:
+                show = _Demo(remote.topics.prefix)
+                printing = asyncio.create_task(show.show_all(remote), name="print messages")
+                answering = asyncio.create_task(_answer(remote, show.rang), name="answer")
                 await press_the_bell(
                     f"sip:door@127.0.0.1:{bridge.sip_port}",
                     ring_seconds=10 * RING_SECONDS,
@@ -87,54 +82,27 @@ async def run_demo(*, once: bool) -> None:
                     task.cancel()
 
 
-async def _answer(watcher: Watcher, topic: str, rang: asyncio.Event) -> None:
+async def _answer(remote: Remote, rang: asyncio.Event) -> None:
     """What an automation would do: answer over MQTT, some seconds after it rang."""
     await rang.wait()
     await asyncio.sleep(RING_SECONDS)
-    watcher.publish(f"{topic}/account/door/request/answer", "")
+    remote.publish(remote.topics.of_account("door", "request", "answer"), "")
 
 
-class _Messages:
-    """A table that grows downwards: on a terminal with colours, elsewhere as plain lines."""
+class _Demo(MessageTable):
+    """The messages, and two of them that the demo waits for."""
 
     def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-        self._console = Console()
+        super().__init__(prefix, Console())
         self.rang = asyncio.Event()
         self.ended = asyncio.Event()
-        self._row(_print_header)
 
-    def _row(self, fill: Callable[[Table], None]) -> None:
-        table = Table.grid(padding=(0, 1))
-        for _, width in _COLUMNS:
-            table.add_column(width=width, overflow="fold")
-        fill(table)
-        self._console.print(table)
-
-    def add(self, *, topic: str, text: str, style: str = "") -> None:
-        """One line."""
-        now = datetime.now().astimezone().strftime("%H:%M:%S.%f")[:-3]
-        self._row(lambda table: table.add_row(now, topic, text, style=style))
-
-    async def print_all(self, watcher: Watcher) -> None:
+    async def show_all(self, remote: Remote) -> None:
         """Each message as it comes."""
-        while True:
-            seen: Seen = await watcher.messages.get()
-            topic = seen.topic.removeprefix(self._prefix + "/")
-            self.add(topic=topic, text=seen.gist, style=_style(topic))
+        while (seen := await remote.messages.get()) is not None:
+            self.show(seen)
+            topic = self.short(seen)
             if topic.endswith("/event/RINGING"):
                 self.rang.set()
             elif topic.endswith("/event/CALL_ENDED"):
                 self.ended.set()
-
-
-def _print_header(table: Table) -> None:
-    table.add_row(*(name.upper() for name, _ in _COLUMNS), style="bold")
-
-
-def _style(topic: str) -> str:
-    if "/event/" in topic:
-        return "green"
-    if "/request/" in topic or "/response/" in topic:
-        return "yellow"
-    return "dim"

@@ -107,7 +107,7 @@ class Connection:
         settings: MQTTSettings,
         version: MQTTProtocolVersion,
         *,
-        will: Message,
+        will: Message | None,
         on_message: Callable[[InboundMessage], None],
         on_acknowledged: Callable[[int], None],
         on_refused: Callable[[str], None],
@@ -208,7 +208,8 @@ class Connection:
             client.tls_set_context(context)
             client.tls_insecure_set(not context.check_hostname)  # else paho looks at the name although nobody asked
         client.username_pw_set(self._settings.username, self._settings.password)
-        client.will_set(self._will.topic, self._will.payload, self._will.qos, self._will.retain)
+        if self._will is not None:
+            client.will_set(self._will.topic, self._will.payload, self._will.qos, self._will.retain)
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_message = self._received

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from sip_bridge.bridge.service import Running, running
-from sip_bridge.cli.watcher import Seen, Watcher, watching
 from sip_bridge.config import BridgeSettings, Config, EmbeddedMQTT
 from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.contract import Topics
@@ -21,6 +20,7 @@ from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.events import CallChanged, CallFinished, PhoneEvent
 from sip_bridge.phone.phone import VoIPPhone
 from sip_bridge.phone.settings import Account, DirectAccount, PortRange, SIPSettings
+from tests.bridge.watcher import Seen, Watcher, watching
 
 TOPICS = Topics()
 LOOPBACK = SIPSettings(bind="127.0.0.1", port=0, rtp_ports=PortRange(low=20000, high=29999))

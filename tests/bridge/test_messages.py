@@ -5,7 +5,6 @@ import pytest
 from sip_bridge.bridge.journal import Journal
 from sip_bridge.bridge.publisher import Publisher
 from sip_bridge.bridge.service import running
-from sip_bridge.cli.watcher import watching
 from sip_bridge.mqtt import contract
 from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.phone import VoIPPhone
@@ -20,6 +19,7 @@ from sip_bridge.sip.events import (
 )
 from sip_bridge.sip.status import SIPStatus
 from tests.bridge.conftest import LOOPBACK, TOPICS, Mqtt, Phone, as_json, config_of, ringing_uri
+from tests.bridge.watcher import watching
 
 
 async def test_a_text_to_the_line_is_an_event(mqtt: Mqtt, station: Phone, door: str) -> None:

@@ -1,7 +1,6 @@
-"""An MQTT subscriber for people: what the bridge publishes, as it comes."""
+"""An MQTT client that shares no code with the bridge's: what the bridge publishes, as it comes."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,32 +13,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One message."""
-
     topic: str
     payload: str
     retained: bool
-
-    @property
-    def gist(self) -> str:
-        """The keys that tell most, for a table."""
-        try:
-            values = json.loads(self.payload)
-        except json.JSONDecodeError:
-            return self.payload
-        if not isinstance(values, dict):
-            return self.payload
-        picked = {key: values[key] for key in _TELLING if values.get(key) not in (None, [], {})}
-        return "  ".join(f"{key}={_short(value)}" for key, value in picked.items())
-
-
-_TELLING = ("state", "event", "direction", "origin", "status", "phrase", "remote", "end_reason", "talk_seconds", "name")
-
-
-def _short(value: object) -> str:
-    if isinstance(value, dict):
-        return str(value.get("name") or value.get("uri") or value)
-    return str(value)
 
 
 class Watcher:
