@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import sys
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
@@ -364,8 +365,8 @@ def test_an_embedded_broker_may_listen_for_others_with_a_password(loaded: Load) 
             "1: accounts[0].allow_from[0]: expected a network like 192.168.1.0/24; got '192.168.1.5/24'",
         ),
         (
-            "accounts: [{id: d, kind: direct, codecs: [opus]}]",
-            "1: accounts[0].codecs[0]: expected one of PCMU, PCMA; got 'OPUS'".replace("OPUS", "opus"),
+            "accounts: [{id: d, kind: direct, codecs: [pcma, ilbc]}]",
+            "1: accounts[0].codecs[1]: expected one of PCMU, PCMA, G722, opus; got 'ilbc'",
         ),
         (
             'accounts: [{id: d, kind: direct, name: "a\\r\\nb"}]',
@@ -474,6 +475,21 @@ def test_an_embedded_broker_may_listen_for_others_with_a_password(loaded: Load) 
 )
 def test_a_mistake_gets_one_line(text: str, line: str, complaint: Complain) -> None:
     assert complaint(text) == f"config.yaml:{line}"
+
+
+def test_codecs_are_taken_by_preference_however_they_are_written(loaded: Load) -> None:
+    codecs = loaded("accounts: [{id: d, kind: direct, codecs: [Opus, pcma, g722, OPUS]}]").accounts[0].codecs
+    assert codecs == ("opus", "PCMA", "G722")
+
+
+def test_without_the_extra_a_line_has_g711_and_what_needs_it_is_refused(
+    loaded: Load, complaint: Complain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert loaded(DOOR).accounts[0].codecs == ("PCMU", "PCMA")
+    assert complaint("accounts:\n  - id: d\n    kind: direct\n    codecs: [pcmu, opus]") == (
+        "config.yaml:4: accounts[0].codecs[1]: opus is not in the plain installation: it needs sip-bridge[audio]"
+    )
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(complaint: Complain) -> None:
@@ -696,7 +712,7 @@ def test_what_mqtt_shows_is_json(loaded: Load) -> None:
                 "allow_from": [str(network) for network in PRIVATE_NETWORKS],
                 "allow_dial": ["*"],
                 "contacts": [],
-                "codecs": ["PCMU", "PCMA"],
+                "codecs": ["G722", "opus", "PCMU", "PCMA"],
                 "accept_transfers": False,
                 "max_duration": 14400,
                 "dtmf": {

@@ -20,6 +20,8 @@ from sip_bridge.config.dtmf import DTMF
 from sip_bridge.config.limits import LIMITS
 from sip_bridge.config.yaml_file import Document, KeyPath, Problem, Value, shown
 from sip_bridge.errors import ConfigError
+from sip_bridge.media.codec import CODECS, codec_named
+from sip_bridge.media.codecs_av import EXTRA
 from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.session import ProtocolVersion, Transport
 from sip_bridge.phone.settings import (
@@ -208,8 +210,18 @@ _PORT_RANGE: Final = valid.section(
 
 
 def _codec(value: Value) -> str:
-    codec: str = valid.one_of("PCMU", "PCMA")(value.upper() if isinstance(value, str) else value)
-    return codec
+    codec = codec_named(value) if isinstance(value, str) else None
+    if codec is None:
+        raise valid.Unexpected(f"expected one of {', '.join(CODECS)}")
+    if not codec.is_available:
+        raise vol.Invalid(f"{codec.name} is not in the plain installation: it needs {EXTRA}")
+    return codec.name
+
+
+def _codecs(value: Value) -> tuple[str, ...]:
+    """By preference; twice is the same as once."""
+    names: tuple[str, ...] = valid.list_of(_codec, at_least=1)(value)
+    return tuple(dict.fromkeys(names))
 
 
 def _algorithm(value: Value) -> str:
@@ -383,7 +395,7 @@ _ANY_ACCOUNT: Final[_Keys] = {
     vol.Optional("max_duration"): valid.integer(1, 86400),
     vol.Optional("dtmf"): DTMF,
     vol.Optional("contacts"): _CONTACTS,
-    vol.Optional("codecs"): valid.list_of(_codec, at_least=1),
+    vol.Optional("codecs"): _codecs,
     vol.Optional("transport"): valid.one_of("udp", "tcp", "tls"),
     vol.Optional("password"): valid.secret,
 }

@@ -5,6 +5,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final
 
+from sip_bridge.media.codec import default_codecs
 from sip_bridge.sip.limits import LIMITS, Limits
 
 Network = IPv4Network | IPv6Network
@@ -113,7 +114,7 @@ class DirectAccount:
     accept_transfers: bool = False  # whether the other party of a call may have us call somebody else
     max_duration: float = MAX_DURATION  # seconds from the answer on
     contacts: tuple[Contact, ...] = ()
-    codecs: tuple[str, ...] = ("PCMU", "PCMA")
+    codecs: tuple[str, ...] = field(default_factory=default_codecs)  # by preference
     dtmf: DTMFSettings = DTMFSettings()
 
 
@@ -143,7 +144,7 @@ class RegisteredAccount:
     accept_transfers: bool = False  # whether the other party of a call may have us call somebody else
     max_duration: float = MAX_DURATION  # seconds from the answer on
     contacts: tuple[Contact, ...] = ()
-    codecs: tuple[str, ...] = ("PCMU", "PCMA")
+    codecs: tuple[str, ...] = field(default_factory=default_codecs)  # by preference
     dtmf: DTMFSettings = DTMFSettings()
 
 

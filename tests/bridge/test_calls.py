@@ -27,24 +27,31 @@ class Ear:
 
     def __init__(self) -> None:
         self.pcm = bytearray()
+        self.rate = 8000
         self._came = asyncio.Event()
 
     def write(self, frame: bytes, rate: int) -> None:
         self.pcm += frame
+        self.rate = rate
         self._came.set()
 
     async def heard(self, seconds: float) -> None:
         """Wait until so much sound has come; silence before it doesn't count."""
-        while len(bytes(self.pcm).strip(b"\0")) < seconds * 16000:
+        while len(self._sound()) < seconds * self.rate:
             self._came.clear()
             await self._came.wait()
 
+    def _sound(self) -> tuple[int, ...]:
+        """The samples without the silence before and after them, which no codec need keep exactly."""
+        samples = struct.unpack(f"<{len(self.pcm) // 2}h", self.pcm)
+        loud = [at for at, sample in enumerate(samples) if abs(sample) > 50] or [0]
+        return samples[loud[0] : loud[-1]]
+
     def power_at(self, frequency: float) -> float:
         """How much of the sound's power is in one frequency (Goertzel), 0 to 1; silence around it doesn't count."""
-        sound = bytes(self.pcm).strip(b"\0")
-        samples = struct.unpack(f"<{len(sound) // 2}h", sound[: len(sound) // 2 * 2])
+        samples = self._sound()
         total = sum(s * s for s in samples) or 1
-        coefficient = 2 * math.cos(2 * math.pi * frequency / 8000)
+        coefficient = 2 * math.cos(2 * math.pi * frequency / self.rate)
         s1 = s2 = 0.0
         for sample in samples:
             s1, s2 = sample + coefficient * s1 - s2, s1
