@@ -21,7 +21,6 @@ class Incoming:
         self._codec: Codec | None = None  # of the packet that came last
         self._decoder: Decoder | None = None
         self._ssrc: int | None = None
-        self._timestamp = 0  # extended over the wrap
         self._jitter = JitterBuffer()
         self.receiver = Receiver()
         self.sinks: list[AudioSink] = []
@@ -59,11 +58,12 @@ class Incoming:
         codec = self._codecs.get(packet.payload_type)
         if codec is None:
             return
-        if codec is not self._codec or packet.ssrc != self._ssrc or self._decoder is None:
+        is_other = packet.ssrc != self._ssrc
+        if codec is not self._codec or is_other or self._decoder is None:
             self._decoder = codec.decoder()
-            if codec.rate != self._jitter.rate:
-                self._jitter = JitterBuffer(codec.rate)
             self._codec, self._ssrc = codec, packet.ssrc
-        self._timestamp += (packet.timestamp - self._timestamp + 0x80000000) % 0x100000000 - 0x80000000
-        at = self._timestamp * codec.rate // codec.clock_rate
-        self._jitter.put(at, self._decoder.decode(packet.payload))
+        if (codec.rate, codec.clock_rate) != (self._jitter.rate, self._jitter.clock_rate):
+            self._jitter = JitterBuffer(codec.rate, codec.clock_rate)
+        elif is_other:
+            self._jitter.restart()
+        self._jitter.put(packet.timestamp, packet.payload, self._decoder)
