@@ -13,25 +13,42 @@ from tests.peers.process import PeerError, Process
 from tests.phone.certificates import Issued
 
 _MODULES = Path("/usr/lib/baresip/modules")
+_TONE = "ausine,440\nausrc_srate 48000\nausrc_channels 2"  # it makes no other
+_LOADED = ("opus", "g722", "g711", "ausine", "aufile", "aubridge", "sndfile", "srtp")
 
 
 class Baresip:
     """A phone on loopback that sends a tone: `async with Baresip(folder) as phone`."""
 
     def __init__(
-        self, folder: Path, *, account: str | None = None, certificate: Issued | None = None, ca: Path | None = None
+        self,
+        folder: Path,
+        *,
+        account: str | None = None,
+        codec: str = "pcmu",
+        encryption: str | None = None,
+        says: Path | None = None,
+        echoes: bool = False,
+        certificate: Issued | None = None,
+        ca: Path | None = None,
     ) -> None:
-        """`account` is a line of baresip's accounts file; without it, a phone that registers nowhere.
+        """`account` is a line of baresip's accounts file; without it, a phone that registers nowhere, with one codec.
 
-        With a certificate it speaks TLS too, with everybody whom `ca` signed.
+        `says` is a WAV file at the codec's rate that it plays into each call. One that `echoes` answers by itself, and
+        sends back what it hears. All that any of them sends and hears is in `recordings`. With a certificate it speaks
+        TLS too, with everybody whom `ca` signed.
         """
         self.port = free_ports(2)
         self.tls_port = self.port + 1
         self._certificate = certificate
         self._ca = ca
         self.events: list[dict[str, Any]] = []
-        self._account = account or f"<sip:baresip@{LOOPBACK}:{self.port}>;regint=0;audio_codecs=pcmu"
+        encrypted = f";mediaenc={encryption}" if encryption else ""
+        self._account = account or f"<sip:baresip@{LOOPBACK}:{self.port}>;regint=0;audio_codecs={codec}{encrypted}"
+        self._source = f"aufile,{says}" if says else "aubridge,nobody" if echoes else _TONE
+        self._echoes = echoes
         self._folder = folder
+        self.recordings = folder / "recordings"
         self._control_port = free_port()
         self._arrived = asyncio.Event()
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
@@ -124,13 +141,16 @@ class Baresip:
                 self._arrived = asyncio.Event()
 
     def _write_config(self) -> None:
-        self._folder.mkdir(exist_ok=True)
-        loaded = "".join(f"module {name}.so\n" for name in ("g711", "ausine", "aufile"))
-        applications = "module_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n"
+        self.recordings.mkdir(parents=True, exist_ok=True)
+        loaded = "".join(f"module {name}.so\n" for name in _LOADED)
+        applications = "module_tmp account.so\n" + "".join(
+            f"module_app {name}.so\n" for name in ("menu", "ctrl_tcp", *(["echo"] if self._echoes else []))
+        )
         (self._folder / "config").write_text(
             f"sip_listen {self.address}\nnet_interface {LOOPBACK}\nmodule_path {_MODULES}\n{loaded}{applications}"
             f"ctrl_tcp_listen {LOOPBACK}:{self._control_port}\n"
-            "audio_source ausine,440\nausrc_srate 48000\nausrc_channels 2\nring_aufile none\n" + self._tls_lines()
+            f"audio_source {self._source}\naudio_player aubridge,nobody\nring_aufile none\n"
+            f"snd_path {self.recordings}\n" + self._tls_lines()
         )
         (self._folder / "accounts").write_text(f"{self._account}\n")
         (self._folder / "contacts").write_text("")
