@@ -171,13 +171,13 @@ async def heard(call: VoIPCall, rate: int) -> Passage:
     return passage(ear.signal, rate)
 
 
-def write_wav(path: Path, signal: Signal, rate: int) -> None:
-    """A mono file of 16 bit."""
+def write_wav(path: Path, signal: Signal, rate: int, *, channels: int = 1) -> None:
+    """A file of 16 bit, the same in each channel."""
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
+        file.setnchannels(channels)
         file.setsampwidth(2)
         file.setframerate(rate)
-        file.writeframes(to_pcm(signal))
+        file.writeframes(to_pcm(np.repeat(signal, channels)))
 
 
 def read_wav(path: Path, rate: int) -> Signal:
