@@ -14,6 +14,7 @@ import click
 from sip_bridge import __version__, config
 from sip_bridge.cli.call import call_number
 from sip_bridge.cli.demo import run_demo
+from sip_bridge.cli.doctor import diagnose
 from sip_bridge.cli.ring import ring_once
 from sip_bridge.cli.serve import serve
 from sip_bridge.cli.watch import watch_bridge
@@ -55,6 +56,15 @@ def check(path: Path) -> None:
     settings = config.load(path)
     lines = ", ".join(account.id for account in settings.accounts)
     click.echo(f"{path} is right: bridge {settings.bridge.id}, accounts {lines}")
+
+
+@commands.command()
+@_CONFIG
+@_JSON
+def doctor(path: Path, as_json: bool) -> None:
+    """Look for what is wrong: broker, ports, names, registrars, codecs. Exit code 0: nothing is."""
+    settings = config.load(path)
+    sys.exit(0 if asyncio.run(diagnose(settings, path, as_json=as_json)) else 1)
 
 
 @commands.command()
