@@ -1,11 +1,22 @@
 """Session descriptions: anything parses, and what is written is read again."""
 
+from contextlib import suppress
+from time import perf_counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sip_bridge.errors import NegotiationError
-from sip_bridge.media.sdp import MAX_BYTES, MAX_FORMATS, MAX_LINES, MAX_MEDIA, MediaDescription, SessionDescription
+from sip_bridge.media.sdp import (
+    MAX_BYTES,
+    MAX_FORMATS,
+    MAX_LINES,
+    MAX_MEDIA,
+    MAX_QUOTED,
+    MediaDescription,
+    SessionDescription,
+)
 
 DOOR_STATION = b"""v=0\r
 o=door 3866 2 IN IP4 192.0.2.9\r
@@ -24,6 +35,7 @@ m=video 5006 RTP/AVP 99\r
 
 NUMBERS = st.integers(0, 10**20 - 1)
 WORDS = st.text("abcXYZ019.-_/é", min_size=1, max_size=12)
+TIMINGS = st.tuples(NUMBERS, NUMBERS).map(lambda pair: f"{pair[0]} {pair[1]}")
 HOSTS = st.sampled_from(["192.0.2.1", "2001:db8::1", "host.example"])
 ATTRIBUTES = st.lists(
     st.tuples(
@@ -49,6 +61,7 @@ DESCRIPTIONS = st.builds(
     media=st.lists(MEDIA, max_size=4).map(tuple),
     username=WORDS,
     name=WORDS,
+    timing=TIMINGS,
     attributes=ATTRIBUTES,
 )
 LINES = st.lists(
@@ -113,7 +126,7 @@ def test_nonsense_costs_only_its_own_line() -> None:
         origin_host="0.0.0.0",
         host=None,
         media=(
-            MediaDescription(kind="audio", port=65535, protocol="RTP/AVP", formats=("0",)),
+            MediaDescription(kind="audio", port=0, protocol="RTP/AVP", formats=("0",)),
             MediaDescription(
                 kind="unknown", port=0, protocol="unknown", formats=("0",), attributes=(("sendonly", None),)
             ),
@@ -130,6 +143,95 @@ def test_what_is_no_description_or_too_long_is_refused(body: bytes) -> None:
 
 
 def test_sections_and_formats_are_bounded() -> None:
-    line = "m=audio 9 RTP/AVP" + " 0" * 100 + "\r\n"
-    description = SessionDescription.parse(("v=0\r\n" + line * 100).encode())
+    line = "m=audio 9 RTP/AVP" + " 0" * 2 * MAX_FORMATS + "\r\n"
+    description = SessionDescription.parse(("v=0\r\n" + line * MAX_MEDIA).encode())
     assert [len(media.formats) for media in description.media] == [MAX_FORMATS] * MAX_MEDIA
+    with pytest.raises(NegotiationError, match="a session description of more than 32 media"):
+        SessionDescription.parse(("v=0\r\n" + line * (MAX_MEDIA + 1)).encode())
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r", "\r\n\r\n", "\n\n"])
+@pytest.mark.parametrize("start", ["", "\r\n", "\ufeff"])
+def test_lines_may_end_as_they_like(start: str, end: str) -> None:
+    text = DOOR_STATION.decode().replace("\r\n", end)
+    assert SessionDescription.parse((start + text).encode()) == SessionDescription.parse(DOOR_STATION)
+
+
+def test_other_separators_do_not_end_a_line() -> None:
+    sly = "v=0\ns=Door\u2028m=audio 9 RTP/AVP 0\x0bm=audio 9 RTP/AVP 0\x85c=IN IP4 192.0.2.1\n"
+    assert SessionDescription.parse(sly.encode()) == SessionDescription(
+        session_id=0,
+        version=0,
+        origin_host="0.0.0.0",
+        host=None,
+        name="Door\u2028m=audio 9 RTP/AVP 0\x0bm=audio 9 RTP/AVP 0\x85c=IN IP4 192.0.2.1",
+        media=(),
+    )
+
+
+def test_a_description_without_its_first_lines_is_read() -> None:
+    assert SessionDescription.parse(b"c=IN IP4 192.0.2.9\nm=audio 5004 RTP/AVP 0\n") == SessionDescription(
+        session_id=0,
+        version=0,
+        origin_host="0.0.0.0",
+        host="192.0.2.9",
+        media=(MediaDescription(kind="audio", port=5004, protocol="RTP/AVP", formats=("0",)),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("port", "expected"), [("5004", 5004), ("5004/2", 5004), ("65536", 0), ("-1", 0), ("", 0), ("x", 0), ("9" * 30, 0)]
+)
+def test_a_port_that_is_none_refuses_its_media(port: str, expected: int) -> None:
+    assert SessionDescription.parse(f"v=0\nm=audio {port} RTP/AVP 0\n".encode()).media[0].port == expected
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (("c=IN IP4 224.2.1.1/127/3",), "224.2.1.1"),
+        (("c=in ip6 [2001:db8::9]",), "2001:db8::9"),
+        (("c=IN IP4", "c=IN IP4 192.0.2.1", "c=IN IP4 192.0.2.2"), "192.0.2.1"),
+        (("c=ATM NSAP x",), None),
+        (("c=IN IP4 /1",), None),
+    ],
+)
+def test_the_first_address_that_makes_sense_holds(lines: tuple[str, ...], expected: str | None) -> None:
+    session = "\n".join(["v=0", *lines])
+    media = "\n".join(["v=0", "m=audio 9 RTP/AVP 0", *lines])
+    assert SessionDescription.parse(session.encode()).host == expected
+    assert SessionDescription.parse(media.encode()).media[0].host == expected
+
+
+@pytest.mark.parametrize(("line", "expected"), [("t=3034423619 3042462419", "3034423619 3042462419"), ("t=x", "0 0")])
+def test_when_a_session_takes_place_is_kept(line: str, expected: str) -> None:
+    description = SessionDescription.parse(f"v=0\n{line}\nt=1 1\n".encode())
+    assert (description.timing, f"\r\nt={expected}\r\n".encode() in description.format()) == (expected, True)
+
+
+@pytest.mark.parametrize("name", ["crypto", "key-mgmt", "ice-pwd"])
+def test_keys_are_not_shown(name: str) -> None:
+    description = SessionDescription.parse(f"v=0\nm=audio 9 RTP/SAVP 0\na={name}:1 hush\n".encode())
+    assert description.media[0].values(name) == ["1 hush"]
+    assert (f"('{name}', ***)" in repr(description), "hush" in repr(description)) == (True, False)
+
+
+def test_a_summary_names_the_media_and_is_safe_to_print() -> None:
+    description = SessionDescription.parse(
+        b"v=0\nm=audio 9 RTP/SAVP 0 \x1b[2J\nm=video 0 RTP/AVP 99\nm=image 9 udptl t38\n"
+    )
+    assert description.summary() == "audio RTP/SAVP 0 ?[2J, image udptl t38"
+    assert SessionDescription.parse(b"v=0\n").summary() == "nothing"
+    long = SessionDescription.parse(b"v=0\nm=audio 9 RTP/AVP" + b" 0" * 100).summary()
+    assert (len(long), long[-4:]) == (MAX_QUOTED + 3, " ...")
+
+
+@pytest.mark.parametrize(
+    "line", [b"a=rtpmap:1 x\n", b"m=audio 9 RTP/AVP 0\n", b"c=IN IP4 1\n", b"\n", b"a" * 70, b"=\r"]
+)
+def test_the_largest_body_takes_no_time(line: bytes) -> None:
+    body = (b"v=0\n" + line * MAX_BYTES)[:MAX_BYTES]
+    started = perf_counter()
+    with suppress(NegotiationError):
+        SessionDescription.parse(body)
+    assert perf_counter() - started < 0.5
