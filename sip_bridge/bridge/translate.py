@@ -171,9 +171,18 @@ def account_info(account: Account) -> contract.AccountInfo:
 
 def quality(statistics: ReceptionStatistics) -> contract.RTPQuality:
     """A call's audio figures."""
+
+    def rounded(figure: float | None) -> float | None:
+        return None if figure is None else round(figure, 2)
+
     return contract.RTPQuality(
         sent=statistics.packets_sent,
         packets=statistics.packets_received,
         lost=statistics.packets_lost,
+        late=statistics.packets_late,
         jitter_ms=round(statistics.jitter_ms, 2),
+        round_trip_ms=rounded(statistics.round_trip_ms),
+        mos=rounded(statistics.mos),
+        remote_lost=statistics.remote_lost,
+        remote_jitter_ms=rounded(statistics.remote_jitter_ms),
     )

@@ -58,15 +58,25 @@ class RTPPacket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceptionStatistics:
-    """Figures of both directions; ``jitter_ms`` is interarrival jitter, ``round_trip_ms`` is None until RTCP tells."""
+    """Figures of both directions. What is None has not been measured.
+
+    ``jitter_ms`` is interarrival jitter, ``delay_ms`` what packets waited in the jitter buffer, ``rating`` and ``mos``
+    are the E-model's; ``remote_lost`` and ``remote_jitter_ms`` are how the peer says that it received us.
+    """
 
     packets_sent: int = 0
     packets_received: int = 0
     packets_lost: int = 0
-    jitter_ms: float = 0.0
-    packets_from_elsewhere: int = 0
+    packets_late: int = 0
     packets_duplicated: int = 0
+    packets_from_elsewhere: int = 0
+    jitter_ms: float = 0.0
+    delay_ms: float = 0.0
     round_trip_ms: float | None = None
+    rating: float | None = None
+    mos: float | None = None
+    remote_lost: int | None = None
+    remote_jitter_ms: float | None = None
 
 
 class RTPSender:

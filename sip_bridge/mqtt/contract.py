@@ -356,12 +356,21 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RTPQuality:
-    """Figures of a call's audio: packets received, lost and sent, interarrival jitter (RFC 3550 §6.4.1) in ms."""
+    """Figures of a call's audio: packets received, lost, late and sent, interarrival jitter (RFC 3550 §6.4.1) in ms.
+
+    ``mos``, 1.0 to 4.5, is the E-model's; the ``remote_`` figures are how the other party says that it received us.
+    What nobody measured is None.
+    """
 
     packets: int = 0
     lost: int = 0
+    late: int = 0
     sent: int = 0
     jitter_ms: float = 0.0
+    round_trip_ms: float | None = None
+    mos: float | None = None
+    remote_lost: int | None = None
+    remote_jitter_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from sip_bridge.media.codec import Codec, Decoder
+from sip_bridge.media.codec import FRAME_MS, Codec, Decoder
 from sip_bridge.media.dtmf_receiver import DTMFReceiver, Press
 from sip_bridge.media.jitter import JitterBuffer
 from sip_bridge.media.negotiation import Stream
+from sip_bridge.media.quality import rating
 from sip_bridge.media.rtp import Receiver, RTPPacket
 from sip_bridge.phone.audio import AudioSink
 
@@ -22,6 +23,7 @@ class Incoming:
         self._decoder: Decoder | None = None
         self._ssrc: int | None = None
         self._jitter = JitterBuffer()
+        self._late_before = 0  # in jitter buffers that this one replaced
         self.receiver = Receiver()
         self.sinks: list[AudioSink] = []
 
@@ -47,6 +49,28 @@ class Incoming:
             if self.sinks and each.payload and stream.receives:
                 self._hear(each)
 
+    @property
+    def late(self) -> int:
+        """Packets that came too late to be heard."""
+        return self._late_before + self._jitter.late
+
+    @property
+    def delay_ms(self) -> float:
+        """How long packets waited to be heard, on average."""
+        return self._jitter.delay_ms
+
+    def rating(self, round_trip_ms: float) -> float | None:
+        """The E-model's R of what was received; None when nothing was."""
+        receiver = self.receiver
+        if not receiver.expected:
+            return None
+        return rating(
+            delay_ms=round_trip_ms / 2 + FRAME_MS + self.delay_ms,
+            expected=receiver.expected,
+            missing=receiver.lost + self.late,
+            runs=receiver.loss_runs + self.late,
+        )
+
     def tick(self) -> None:
         """20 ms went by."""
         heard = self._jitter.get() if self.sinks else None
@@ -63,6 +87,7 @@ class Incoming:
             self._decoder = codec.decoder()
             self._codec, self._ssrc = codec, packet.ssrc
         if (codec.rate, codec.clock_rate) != (self._jitter.rate, self._jitter.clock_rate):
+            self._late_before += self._jitter.late
             self._jitter = JitterBuffer(codec.rate, codec.clock_rate)
         elif is_other:
             self._jitter.restart()

@@ -10,6 +10,7 @@ from typing import Final
 from sip_bridge.errors import NegotiationError
 from sip_bridge.media.dtmf_receiver import Press
 from sip_bridge.media.negotiation import Local, Stream, accept_answer, answer_offer, create_offer
+from sip_bridge.media.quality import mos
 from sip_bridge.media.reports import Reports, report_interval
 from sip_bridge.media.rtp import ReceptionStatistics, RTPPacket, RTPSender
 from sip_bridge.media.sdp import SessionDescription
@@ -140,16 +141,24 @@ class MediaSession:
     @property
     def statistics(self) -> ReceptionStatistics:
         """Figures so far."""
-        round_trip = self._reports.round_trip
-        receiver = self._incoming.receiver
+        round_trip, remote = self._reports.round_trip, self._reports.heard_by_peer
+        round_trip_ms = None if round_trip is None else 1000 * round_trip
+        receiver, rating = self._incoming.receiver, self._incoming.rating(round_trip_ms or 0.0)
+        clock_rate = self._stream.codec.clock_rate if self._stream is not None else 8000
         return ReceptionStatistics(
             packets_sent=self._sender.packets,
             packets_received=receiver.received,
             packets_lost=receiver.lost,
+            packets_late=self._incoming.late,
             packets_duplicated=receiver.duplicates,
             packets_from_elsewhere=self._transport.from_elsewhere,
             jitter_ms=receiver.jitter_ms,
-            round_trip_ms=None if round_trip is None else round_trip * 1000,
+            delay_ms=self._incoming.delay_ms,
+            round_trip_ms=round_trip_ms,
+            rating=rating,
+            mos=None if rating is None else mos(rating),
+            remote_lost=None if remote is None else max(remote.lost, 0),
+            remote_jitter_ms=None if remote is None else 1000 * remote.jitter / clock_rate,
         )
 
     # --- offer and answer ---
