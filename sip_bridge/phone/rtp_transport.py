@@ -8,20 +8,16 @@ from typing import Final
 from sip_bridge.errors import InvalidStateError
 from sip_bridge.media.rtcp import is_rtcp
 from sip_bridge.media.rtp import RTPPacket
+from sip_bridge.phone.peer_lock import Address, PeerLock
 from sip_bridge.phone.ports import PortAllocator, SocketPair
 from sip_bridge.phone.transport.addresses import SocketAddress, link_of, without_interface
 
-_RECEIVE_SIZE: Final = 2048
-_BURST: Final = 16  # packets read before other tasks of the loop get their turn
-
-Address = tuple[str, int]
+MAX_DATAGRAM: Final = 2048  # bytes; what is longer is no sound
+_BURST: Final = 16  # packets read before other tasks of the loop get their turn: a flood does not delay other calls
 
 
 class RTPTransport:
-    """Takes RTP from the negotiated host or the ``signalling_host``.
-
-    The first packet locks the address until another one is agreed on.
-    """
+    """Takes RTP from the peer, as `PeerLock` knows it, and sends it there."""
 
     def __init__(
         self,
@@ -34,17 +30,14 @@ class RTPTransport:
     ) -> None:
         self._local_host = local_host
         self._ports = ports
-        self._signalling_host = None if signalling_host is None else without_interface(signalling_host)
+        self._lock = PeerLock(signalling_host=None if signalling_host is None else without_interface(signalling_host))
         self._link = link_of(signalling_host)
         self._on_rtp = on_rtp
         self._on_rtcp = on_rtcp
         self._sockets: SocketPair | None = None
         self._is_closed = False
-        self._is_agreed = False
-        self._negotiated: Address | None = None
-        self._remote: Address | None = None
+        self._negotiated_rtcp: Address | None = None
         self._remote_rtcp: Address | None = None
-        self._is_locked = False
         self.from_elsewhere = 0  # packets that were no RTP of the peer's
 
     def open(self) -> None:
@@ -76,70 +69,60 @@ class RTPTransport:
 
     def agree(self, remote: Address | None, remote_rtcp: Address | None) -> None:
         """What the peer's description says; None while it has no address: the one before stays."""
-        self._is_agreed = True
-        before, self._negotiated = self._negotiated, remote
-        if remote is not None and before != remote:
-            self._remote, self._remote_rtcp = remote, remote_rtcp
-            self._is_locked = False
+        has_moved = self._lock.agree(remote)
+        if remote is not None and (has_moved or remote_rtcp != self._negotiated_rtcp):
+            self._negotiated_rtcp = remote_rtcp
+            self._remote_rtcp = self._lock.remote if remote_rtcp == remote else remote_rtcp
 
     # --- sending ---
 
     def send(self, packet: bytes) -> None:
         """Send RTP to the peer."""
-        if self._sockets is not None and self._remote is not None:
-            _send_to(self._sockets[0], packet, (*self._remote, *self._link))
+        if self._sockets is not None and self._lock.remote is not None:
+            _send_to(self._sockets[0], packet, (*self._lock.remote, *self._link))
 
     def send_rtcp(self, packet: bytes) -> None:
         """Send RTCP to the peer."""
         if self._sockets is not None and self._remote_rtcp is not None:
-            is_shared = self._remote_rtcp == self._remote
+            is_shared = self._remote_rtcp == self._lock.remote
             _send_to(self._sockets[0 if is_shared else 1], packet, (*self._remote_rtcp, *self._link))
 
     # --- receiving ---
 
-    def _readable(self, sock: socket.socket, received: Callable[[bytes, Address], None]) -> None:
+    def _readable(self, sock: socket.socket, received: Callable[[bytes, Address, float], None]) -> None:
+        now = asyncio.get_running_loop().time()
         for _ in range(_BURST):
             try:
-                data, address = sock.recvfrom(_RECEIVE_SIZE)
+                data, address = sock.recvfrom(MAX_DATAGRAM + 1)
             except OSError:
                 return  # nothing more to read, or an ICMP error of what we sent
-            received(data, (without_interface(address[0]), address[1]))
+            source = (without_interface(address[0]), address[1])
+            if len(data) > MAX_DATAGRAM:
+                self.from_elsewhere += 1
+            else:
+                received(data, source, now)
             if self._is_closed:
                 return  # what came last ended the call
 
-    def _received_rtcp(self, data: bytes, source: Address) -> None:
-        if not self._is_agreed or not self._is_peers_host(source[0]):
+    def _received_rtcp(self, data: bytes, source: Address, _now: float) -> None:
+        if not self._lock.is_peers_host(source[0]):
             self.from_elsewhere += 1
         elif self._on_rtcp(data):
             self._remote_rtcp = source
 
-    def _received(self, data: bytes, source: Address) -> None:
+    def _received(self, data: bytes, source: Address, now: float) -> None:
         if is_rtcp(data):
-            self._received_rtcp(data, source)
+            self._received_rtcp(data, source, now)
             return
-        packet = RTPPacket.parse(data)
-        if not self._is_agreed or packet is None or not self._is_from_peer(source):
+        packet = RTPPacket.parse(data) if self._lock.may_be(source, now) else None
+        if packet is None:
             self.from_elsewhere += 1
             return
+        before = self._lock.remote
+        self._lock.heard(source, now)
+        if self._remote_rtcp == before:
+            self._remote_rtcp = self._lock.remote  # shared with RTP, so it moves with it
         self._on_rtp(packet)
-
-    def _is_peers_host(self, host: str) -> bool:
-        learned = self._remote[0] if self._remote is not None else None
-        if self._is_locked:
-            return host == learned
-        negotiated = self._negotiated[0] if self._negotiated is not None else None
-        return host in (negotiated, learned, self._signalling_host)
-
-    def _is_from_peer(self, source: Address) -> bool:
-        if self._is_locked:
-            return source == self._remote
-        if not self._is_peers_host(source[0]):
-            return False
-        if self._remote is not None and source != self._remote and self._remote_rtcp == self._remote:
-            self._remote_rtcp = source  # shared with RTP, so it moves with it
-        self._remote = source
-        self._is_locked = True
-        return True
 
 
 def _send_to(sock: socket.socket, packet: bytes, address: SocketAddress) -> None:

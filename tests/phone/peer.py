@@ -66,9 +66,9 @@ class Peer:
     def send(self, data: bytes, port: int) -> None:
         self.sock.sendto(data, (self.host, port))
 
-    def say(self, port: int, sequence: int, *, payload: bytes = SILENCE, payload_type: int = 0) -> None:
+    def say(self, port: int, sequence: int, *, payload: bytes = SILENCE, payload_type: int = 0, ssrc: int = 99) -> None:
         packet = RTPPacket(
-            payload_type=payload_type, sequence=sequence, timestamp=160 * sequence, ssrc=99, payload=payload
+            payload_type=payload_type, sequence=sequence, timestamp=160 * sequence, ssrc=ssrc, payload=payload
         )
         self.send(packet.format(), port)
 

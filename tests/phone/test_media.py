@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +19,7 @@ from sip_bridge.phone.audio import load
 from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaSession, PlaybackFinished
 from sip_bridge.phone.pacer import Pacer
 from sip_bridge.phone.ports import PortAllocator
+from sip_bridge.phone.rtp_transport import MAX_DATAGRAM
 from sip_bridge.phone.settings import PortRange
 from tests.phone.peer import SILENCE, Ear, HandPacer, Peer, chirp, likeness, until, write_wav
 
@@ -428,6 +431,84 @@ async def test_what_the_peer_says_reaches_the_sinks_in_order(
     spoken = [samples_of(decode_ulaw(bytes([0x80 + sequence])))[0] for sequence in (1, 2, 3, 4)]
     assert codes[:6] == [0, 0, *spoken]
     assert (talking.statistics.packets_duplicated, talking.statistics.packets_lost) == (1, 0)
+
+
+async def test_another_source_at_the_same_address_goes_on_being_heard(
+    talking: MediaSession, peer: Peer, pacer: HandPacer
+) -> None:
+    ear = Ear()
+    talking.sinks.append(ear)
+    for sequence in range(3):
+        peer.say(talking.port, sequence, payload=b"\x80" * 160)
+    for sequence in range(700, 703):
+        peer.say(talking.port, sequence, payload=b"\x90" * 160, ssrc=0xBEEF)
+    await until(lambda: talking.statistics.packets_received == 6)
+    pacer.tick(10)
+    heard = set(ear.samples())
+    assert {samples_of(decode_ulaw(code))[0] for code in (b"\x80", b"\x90")} <= heard
+    assert talking.statistics.packets_lost == 0
+
+
+async def test_a_datagram_longer_than_any_sound_is_not_heard(talking: MediaSession, peer: Peer) -> None:
+    peer.say(talking.port, 1, payload=bytes(MAX_DATAGRAM - 12))
+    peer.say(talking.port, 2, payload=bytes(MAX_DATAGRAM - 11))
+    await until(lambda: talking.statistics.packets_from_elsewhere == 1)
+    assert talking.statistics.packets_received == 1
+
+
+@pytest.mark.parametrize("host", [LOOPBACK, "::1"])
+async def test_of_a_flood_only_a_few_packets_are_read_in_a_turn_of_the_loop(pacer: HandPacer, host: str) -> None:
+    peer, session = Peer(host), session_on(pacer, host=host)
+    await session.open()
+    session.accept_offer(peer.sdp())
+    peer.say(session.port, 1)
+    await until(lambda: session.statistics.packets_received == 1)
+    stranger = Peer(host)
+    for _ in range(150):
+        stranger.send(b"\x80\x00" + bytes(30), session.port)
+    turns: list[int] = []
+    while sum(turns) < 150:
+        before = session.statistics.packets_from_elsewhere
+        await asyncio.sleep(0)
+        turns.append(session.statistics.packets_from_elsewhere - before)
+    assert max(turns) == 16
+    for closed in (session, peer, stranger):
+        closed.close()
+
+
+async def test_a_flood_on_one_call_leaves_the_pace_of_another_alone() -> None:
+    pacer = Pacer()
+    near, far, flooded = (session_on(pacer) for _ in range(3))
+    for session in (near, far, flooded):
+        await session.open()
+    near.accept_answer(far.accept_offer(near.create_offer()))
+    described = Peer()
+    flooded.accept_offer(described.sdp())
+    port, junk, is_over = flooded.port, bytes((0x80, 0)) + bytes(170), threading.Event()
+
+    def flood() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            while not is_over.is_set():
+                for _ in range(20):
+                    sock.sendto(junk, (LOOPBACK, port))
+                is_over.wait(0.001)  # some 10,000 a second: a thread of ours that never slept would take the turns away
+
+    steps: list[int] = []
+    pacer.add(steps.append)
+    near.start_sending()
+    far.start_sending()
+    attacker = threading.Thread(target=flood)
+    attacker.start()
+    await asyncio.sleep(0.8)
+    is_over.set()
+    attacker.join()
+    pacer.remove(steps.append)
+    for closed in (near, far, flooded, described):
+        closed.close()
+    assert flooded.statistics.packets_received > 1000
+    assert (near.statistics.packets_lost, far.statistics.packets_lost) == (0, 0)
+    assert near.statistics.packets_received >= 30
+    assert len(steps) >= 30
 
 
 # --- offers, answers, hold ---
