@@ -21,7 +21,7 @@ from sip_bridge.media.pcm import pcm_of
 PREFIX: Final = "tone:"
 DEFAULT_COUNTRY: Final = "itu"
 MAX_SECONDS: Final = 3600  # that a tone with an end may last
-_ZERO_DBM0: Final = 32768 * 10 ** (-3.14 / 20)  # the peak of a sine of 0 dBm0 (G.711 §7)
+ZERO_DBM0: Final = 32768 * 10 ** (-3.14 / 20)  # the peak of a sine of 0 dBm0 (G.711 §7)
 _RAMP_MS: Final = 5  # in which a tone comes and goes, so that it does not click
 _SOURCE: Final = re.compile(r"tone:(?P<name>\w+)(?:@(?P<country>\w+))?(?:/(?P<seconds>\d{1,4}(?:\.\d{1,3})?))?")
 
@@ -203,7 +203,7 @@ class ToneSource:
 @cache  # a frequency set, level and rate of the tables: a few hundred bytes each
 def _wave(frequencies: tuple[int, ...], level: float, rate: int) -> "array[int]":
     """One period, after which every one of the frequencies has come back to where it began."""
-    peak = _ZERO_DBM0 * 10 ** (level / 20)
+    peak = ZERO_DBM0 * 10 ** (level / 20)
     length = rate // gcd(rate, *frequencies)
     return array(
         "h",
