@@ -20,7 +20,7 @@ from sip_bridge.errors import (
 from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.contract import AccountRequest, ErrorCode, Response
 from sip_bridge.phone.call import Announcement, CallState, VoIPCall
-from sip_bridge.phone.events import DTMFMethod
+from sip_bridge.phone.events import SendMethod
 from sip_bridge.phone.phone import VoIPPhone
 from sip_bridge.sip.events import MessageSent
 from sip_bridge.sip.status import SIPStatus
@@ -213,9 +213,7 @@ class Requests:
 
 
 async def _press(call: VoIPCall, request: contract.SendDTMF) -> None:
-    if request.method is contract.DTMFMethod.INBAND:
-        raise RequestError(ErrorCode.INVALID_PAYLOAD, f"method: {request.method} can't be sent yet")
-    method: DTMFMethod = "info" if request.method is contract.DTMFMethod.INFO else "rtp"
+    method: SendMethod = "auto" if request.method is None else request.method.value
     await call.send_dtmf(request.digits, duration_ms=request.duration_ms, gap_ms=request.gap_ms, method=method)
 
 

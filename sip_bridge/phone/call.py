@@ -84,10 +84,10 @@ class VoIPCall:
         self._direction = "sendrecv"  # what we want to flow: sendonly holds the other party
         self._outcomes = Outcomes(phone.client.flush)
         self.transfers = CallTransfer(phone, self, self._outcomes)
-        self._keys = CallKeys(phone, self, self._outcomes)
         self._timer: asyncio.TimerHandle | None = None  # until it is answered for ringing, then for talking
         self.media = media
         media.on_event = self.handle_media
+        self._keys = CallKeys(phone, self, self._outcomes)
         self.call_id = call_id
         self.is_incoming = is_incoming
         self.remote = remote
@@ -142,11 +142,12 @@ class VoIPCall:
         self.media.muted = muted
         self._phone.tell(CallChanged(call=self))
 
-    async def send_dtmf(self, digits: str, *, duration_ms: int, gap_ms: int, method: SendMethod = "rtp") -> None:
+    async def send_dtmf(self, digits: str, *, duration_ms: int, gap_ms: int, method: SendMethod = "auto") -> None:
         """Press keys, and return when the last one was sent, so that a hang-up may follow.
 
-        ``rtp`` is RFC 4733: while the other party holds the call keys wait, but nobody waits with them for longer than
-        PRESS_WAIT. ``info`` sends each key in an INFO; RequestRefusedError when the other party does not take that.
+        ``rtp`` is RFC 4733, InvalidStateError when the other party doesn't take that; ``inband`` sounds tones. While it
+        holds the call those wait, but nobody waits with them for longer than PRESS_WAIT. ``info`` sends each key in an
+        INFO; RequestRefusedError when the other party doesn't take that. ``auto`` is the first of them that it takes.
         """
         self.require_talking()
         await self._keys.send(digits, duration_ms=duration_ms, gap_ms=gap_ms, method=method)

@@ -5,22 +5,30 @@ import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from sip_bridge.errors import RequestRefusedError
 from sip_bridge.media.dtmf import PAUSE, PAUSE_SECONDS, check_digits
 from sip_bridge.media.dtmf_info import RELAY, InfoPress, parse_info
 from sip_bridge.media.key_sequence import KeyCollector, KeySequence
 from sip_bridge.media.press_filter import PressFilter
+from sip_bridge.media.tone_detector import ToneDetector
 from sip_bridge.phone.events import DTMFEntered, DTMFMethod, DTMFPressed, SendMethod
 from sip_bridge.phone.outcomes import Outcomes
+from sip_bridge.sip.status import SIPStatus
 
 if TYPE_CHECKING:
     from sip_bridge.phone.call import VoIPCall
     from sip_bridge.phone.phone import VoIPPhone
 
 PRESS_WAIT: Final = 30.0  # seconds
+# Who answers so to a key by INFO doesn't take any.
+_NO_KEYS: Final = (SIPStatus.METHOD_NOT_ALLOWED, SIPStatus.UNSUPPORTED_MEDIA_TYPE, SIPStatus.NOT_IMPLEMENTED)
 
 
 class CallKeys:
-    """Presses are told as they come, each once, and again as a sequence when one ends."""
+    """Presses are told as they come, each once, and again as a sequence when one ends.
+
+    As a sink of the call's sound it hears tones, if the account wants that.
+    """
 
     def __init__(self, phone: "VoIPPhone", call: "VoIPCall", outcomes: Outcomes) -> None:
         settings = phone.account.dtmf
@@ -29,27 +37,51 @@ class CallKeys:
         self._call = call
         self._outcomes = outcomes
         self._filter = PressFilter()
+        self._detector = ToneDetector()
         self._collector = KeyCollector(
             terminator=settings.terminator, max_digits=settings.max_digits, pause=settings.pause
         )
         self._method: DTMFMethod = "rtp"  # of the key that came last
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
+        if settings.inband:
+            call.media.sinks.append(self)
 
     # --- ours ---
 
     async def send(self, digits: str, *, duration_ms: int, gap_ms: int, method: SendMethod) -> None:
         """See `VoIPCall.send_dtmf`."""
-        if method == "info":
-            await self._send_info(digits, duration_ms, gap_ms)
+        digits = check_digits(digits)
+        match method:
+            case "auto":
+                await self._send_best(digits, duration_ms, gap_ms)
+            case "info":
+                await self._send_info(digits, duration_ms, gap_ms)
+            case "rtp" | "inband":
+                await self._send_media(digits, duration_ms, gap_ms, inband=method == "inband")
+
+    async def _send_best(self, digits: str, duration_ms: int, gap_ms: int) -> None:
+        allows_info = self._client.endpoint.allows(self._call.call_id, "INFO")
+        if self._call.media.takes_events or not allows_info:
+            await self._send_media(digits, duration_ms, gap_ms, inband=not self._call.media.takes_events)
             return
-        pressed = self._call.media.send_dtmf(digits, duration_ms=duration_ms, gap_ms=gap_ms)
+        try:
+            await self._send_info(digits[:1], duration_ms, gap_ms)
+        except RequestRefusedError as refusal:
+            if refusal.status not in _NO_KEYS:
+                raise
+            await self._send_media(digits, duration_ms, gap_ms, inband=True)
+        else:
+            await self._send_info(digits[1:], duration_ms, gap_ms)
+
+    async def _send_media(self, digits: str, duration_ms: int, gap_ms: int, *, inband: bool) -> None:
+        pressed = self._call.media.send_dtmf(digits, duration_ms=duration_ms, gap_ms=gap_ms, inband=inband)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PRESS_WAIT):
                 await pressed.wait()
 
     async def _send_info(self, digits: str, duration_ms: int, gap_ms: int) -> None:
-        for digit in check_digits(digits):
+        for digit in digits:
             if digit == PAUSE:
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
@@ -62,6 +94,11 @@ class CallKeys:
         self._client.endpoint.send_info(self._call.call_id, RELAY, press.body, self._client.now)
 
     # --- the other party's ---
+
+    def write(self, frame: bytes, rate: int) -> None:
+        """See `AudioSink`: what is heard may be the tones of keys."""
+        for digit in self._detector.process(frame, rate):
+            self.receive(digit, "inband", None)
 
     def receive_info(self, content_type: str, content: bytes) -> None:
         """The body of an INFO; what is no key is ignored."""

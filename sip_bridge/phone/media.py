@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sip_bridge.errors import NegotiationError
@@ -28,7 +28,7 @@ _NTP_EPOCH: Final = 2208988800  # seconds from 1900 to 1970
 class DTMFReceived:
     """A key press came in the RTP stream; ``duration_ms`` is what was known when it was told."""
 
-    digit: str
+    digit: str = field(repr=False)  # it may be one of a PIN
     duration_ms: int
 
 
@@ -237,13 +237,20 @@ class MediaSession:
     def _finished(self, completed: bool) -> None:
         self.on_event(PlaybackFinished(source=self._source_name, completed=completed))
 
-    def send_dtmf(self, digits: str, *, duration_ms: int = 160, gap_ms: int = 80) -> asyncio.Event:
-        """Press keys; the event is set when the last one was sent or the call is over.
+    @property
+    def takes_events(self) -> bool:
+        """Whether the other party takes key presses as RTP events."""
+        return self._outgoing.takes_events
+
+    def send_dtmf(
+        self, digits: str, *, duration_ms: int = 160, gap_ms: int = 80, inband: bool = False
+    ) -> asyncio.Event:
+        """Press keys, or sound them; the event is set when the last one was sent or the call is over.
 
         LocalProtocolError for what is no key, InvalidStateError when the peer takes no RTP events.
         """
         pressed = asyncio.Event()
-        self._outgoing.press(digits, duration_ms=duration_ms, gap_ms=gap_ms, on_pressed=pressed.set)
+        self._outgoing.press(digits, duration_ms=duration_ms, gap_ms=gap_ms, inband=inband, on_pressed=pressed.set)
         return pressed
 
     def _tick(self, frames: int) -> None:

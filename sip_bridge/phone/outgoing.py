@@ -7,6 +7,7 @@ from typing import Final
 from sip_bridge.errors import InvalidStateError
 from sip_bridge.media.codec import FRAME_MS, Codec, Encoder, frame_bytes, frame_samples
 from sip_bridge.media.dtmf import EventFrame, check_digits, event_frames
+from sip_bridge.media.dtmf_tones import KeyTones
 from sip_bridge.media.negotiation import Stream
 from sip_bridge.media.rtp import RTPSender
 from sip_bridge.phone.audio import AudioSource
@@ -34,7 +35,7 @@ class Outgoing:
         self._ptime = FRAME_MS
         self._source: AudioSource | None = None
         self._pending = b""  # PCM that does not fill a packet yet
-        self._keys: deque[tuple[Iterator[EventFrame], Callable[[], None]]] = deque()
+        self._keys: deque[tuple[Iterator[EventFrame] | KeyTones, Callable[[], None]]] = deque()
         self._press_timestamp = 0
         self.muted = False
 
@@ -58,20 +59,33 @@ class Outgoing:
             self._source = None
             self._on_finished(False)  # noqa: FBT003  # a callback takes no keywords
 
-    def press(self, digits: str, *, duration_ms: int, gap_ms: int, on_pressed: Callable[[], None]) -> None:
-        """Queue key presses; LocalProtocolError for what is none, InvalidStateError when that can't be now.
+    @property
+    def takes_events(self) -> bool:
+        """Whether the other party takes key presses as RTP events."""
+        return self._stream is not None and self._stream.events_payload_type is not None
 
-        ``on_pressed`` is called when the last of them was sent, with its gap, or will never be.
+    def press(
+        self, digits: str, *, duration_ms: int, gap_ms: int, inband: bool, on_pressed: Callable[[], None]
+    ) -> None:
+        """Queue key presses, as RTP events or ``inband`` as tones in place of what plays.
+
+        LocalProtocolError for what is no key, InvalidStateError when that can't be now. ``on_pressed`` is called when
+        the last of them was sent, with its gap, or will never be.
         """
         keys = check_digits(digits)
-        if self._stream is None or self._stream.events_payload_type is None:
+        if self._stream is None:
+            raise InvalidStateError("no sound has been agreed on")
+        if not inband and not self.takes_events:
             raise InvalidStateError("the other party takes no key presses over RTP (telephone-event)")
         if len(self._keys) >= _MAX_SEQUENCES:
             raise InvalidStateError("too many key presses wait already")
-        clock_rate = self._stream.codec.clock_rate
-        duration, gap = (min(max(ms, _SHORTEST_MS), _LONGEST_MS) * clock_rate // 1000 for ms in (duration_ms, gap_ms))
-        frames = event_frames(keys, duration=duration, gap=gap, frame=frame_samples(clock_rate))
-        self._keys.append((frames, on_pressed))
+        duration_ms, gap_ms = (min(max(ms, _SHORTEST_MS), _LONGEST_MS) for ms in (duration_ms, gap_ms))
+        if inband:
+            self._keys.append((KeyTones(keys, duration_ms=duration_ms, gap_ms=gap_ms), on_pressed))
+            return
+        rate = self._stream.codec.clock_rate
+        duration, gap = duration_ms * rate // 1000, gap_ms * rate // 1000
+        self._keys.append((event_frames(keys, duration=duration, gap=gap, frame=frame_samples(rate)), on_pressed))
 
     def close(self) -> None:
         """The call is over: nothing more is sent, and nobody waits for it."""
@@ -98,9 +112,10 @@ class Outgoing:
 
     def _send_audio(self, stream: Stream, encoder: Encoder) -> None:
         rate = stream.codec.rate
-        frame = self._source.read(rate) if self._source is not None else None
+        tone = self._key_tone(rate)
+        frame = self._source.read(rate) if self._source is not None and tone is None else tone
         is_over = self._source is not None and frame is None
-        if self.muted:
+        if self.muted and tone is None:
             frame = None
         if self._ptime == FRAME_MS and not self._pending:
             payload = encoder.silence(frame_samples(rate)) if frame is None else encoder.encode(frame)
@@ -126,7 +141,10 @@ class Outgoing:
     def _send_event(self, stream: Stream) -> bool:
         """The next frame of a key press; False when none is being pressed: a gap is sound like any other."""
         while self._keys:
-            frame = next(self._keys[0][0], None)
+            keys = self._keys[0][0]
+            if isinstance(keys, KeyTones):
+                return False
+            frame = next(keys, None)
             if frame is None:
                 self._keys.popleft()[1]()
                 continue
@@ -141,3 +159,16 @@ class Outgoing:
                 self._send(self._sender.packet(number, packet.payload, timestamp=at, marker=marker))
             return True
         return False
+
+    def _key_tone(self, rate: int) -> bytes | None:
+        """The next frame of keys that are sounded, None when none are."""
+        while self._keys:
+            keys, on_pressed = self._keys[0]
+            if not isinstance(keys, KeyTones):
+                return None
+            frame = keys.read(rate)
+            if frame is not None:
+                return frame
+            self._keys.popleft()
+            on_pressed()
+        return None

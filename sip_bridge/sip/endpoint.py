@@ -276,6 +276,10 @@ class Endpoint:
         del now
         self._calls.session(call).send_info(content_type, content)
 
+    def allows(self, call: str, method: str) -> bool:
+        """Whether the peer has said that it takes requests of this method within a call."""
+        return self._calls.session(call).peer_allows(method)
+
     # --- transfer ---
 
     def transfer(self, call: str, target: str, now: float) -> None:

@@ -316,8 +316,12 @@ class Session(InviteUsage):
         if message.get("allow") is not None:
             self._peer_allows = message.tokens("allow")
 
+    def peer_allows(self, method: str) -> bool:
+        """Whether the peer's latest Allow names a method."""
+        return method.lower() in self._peer_allows
+
     def _refresh(self, now: float) -> None:
-        if "update" in self._peer_allows:
+        if self.peer_allows("UPDATE"):
             Refresh(self).send()
         else:
             self.modification.want(now)

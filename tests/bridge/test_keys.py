@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from sip_bridge.bridge.service import Running, running
+from sip_bridge.media.tone_detector import ToneDetector
 from sip_bridge.phone.call import CallState, VoIPCall
 from sip_bridge.phone.settings import DTMFCode, DTMFSettings, Secret
-from tests.bridge.conftest import DOOR, Mqtt, Phone, config_of
+from tests.bridge.conftest import DOOR, Mqtt, Phone, as_json, config_of
 
 SHOWN = replace(DOOR, dtmf=DTMFSettings(pause=0.5, max_digits=4))
 HIDDEN = replace(DOOR, dtmf=DTMFSettings(codes=(DTMFCode(name="family", digits=Secret("471D")),)))
@@ -88,3 +89,23 @@ async def test_codes_that_are_tried_out_are_locked_and_logged_once(
     assert [text for text in warnings if "codes" in text] == [
         "door: too many wrong codes: a new one is taken only each minute"
     ]
+
+
+class KeyEar:
+    """A sink that hears keys."""
+
+    def __init__(self) -> None:
+        self.keys = ""
+        self._detector = ToneDetector()
+
+    def write(self, frame: bytes, rate: int) -> None:
+        self.keys += self._detector.process(frame, rate)
+
+
+async def test_keys_are_sounded_over_mqtt(mqtt: Mqtt, station: Phone, door: str) -> None:
+    call = await talking(mqtt, station, door)
+    ear = KeyEar()
+    call.media.sinks.append(ear)
+    response = await mqtt.request("send_dtmf", as_json(digits="*9", method="inband", duration_ms=80, gap_ms=200))
+    assert response.status == "ok"
+    assert ear.keys == "*9"

@@ -5,11 +5,13 @@ import math
 import socket
 import struct
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from sip_bridge.media.g711 import decode_ulaw
 from sip_bridge.media.rtcp import RTCPPacket, is_rtcp, parse_rtcp
 from sip_bridge.media.rtp import RTPPacket
+from sip_bridge.media.tone_detector import ToneDetector
 from sip_bridge.phone.pacer import Pacer, Sender
 
 TIMEOUT = 10.0
@@ -137,3 +139,9 @@ def likeness(heard: list[int], original: list[int]) -> float:
         product = sum(map(float.__mul__, map(float, part), map(float, probe)))
         best = max(best, product / ((math.sqrt(sum(x * x for x in part)) or 1.0) * energy))
     return best
+
+
+def keys_in(packets: Iterable[RTPPacket]) -> str:
+    """The keys that are sounded in packets of PCMU."""
+    detector = ToneDetector()
+    return "".join(detector.process(decode_ulaw(packet.payload), 8000) for packet in packets)

@@ -190,7 +190,7 @@ async def serving(
 class Dialog:
     """Requests of one call to ``sip:door@...``, as a simple door station writes them."""
 
-    def __init__(self, peer: SIPPeer, uri: str, *, contact: str | None = None) -> None:
+    def __init__(self, peer: SIPPeer, uri: str, *, contact: str | None = None, headers: str = "") -> None:
         self.peer = peer
         self.uri = uri
         self.target = uri
@@ -198,6 +198,7 @@ class Dialog:
         self.to_tag = ""
         self.answer = b""
         self.seq = 0
+        self.headers = headers
         self.contact = contact or f"sip:station@{format_host_port(*peer.local)};transport={peer.transport.lower()}"
 
     def request(self, method: str, body: bytes = b"", *, seq: int | None = None) -> bytes:
@@ -210,7 +211,7 @@ class Dialog:
             f"Via: SIP/2.0/{self.peer.transport} {format_host_port(*self.peer.local)}"
             f";branch=z9hG4bK{method}{number}{id(self)};rport\r\n"
             f"Max-Forwards: 70\r\nFrom: <sip:station@station.example>;tag=s\r\nTo: <{self.uri}>{self.to_tag}\r\n"
-            f"Call-ID: {self.call_id}\r\nCSeq: {number} {method}\r\nContact: <{self.contact}>\r\n{kind}"
+            f"Call-ID: {self.call_id}\r\nCSeq: {number} {method}\r\nContact: <{self.contact}>\r\n{self.headers}{kind}"
             f"Content-Length: {len(body)}\r\n\r\n"
         ).encode() + body
 

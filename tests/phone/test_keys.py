@@ -1,12 +1,20 @@
 """Keys in calls between phones on loopback: told once, collected to sequences, compared with codes."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import pytest
+
+from sip_bridge.errors import InvalidStateError, LocalProtocolError, RequestRefusedError
 from sip_bridge.media.key_sequence import SequenceEnd
-from sip_bridge.phone.call import VoIPCall
-from sip_bridge.phone.events import CallFinished, DTMFEntered, DTMFPressed
+from sip_bridge.phone.call import CallState, VoIPCall
+from sip_bridge.phone.events import CallFinished, DTMFEntered, DTMFPressed, SendMethod
 from sip_bridge.phone.settings import DTMFCode, DTMFSettings, Secret
+from tests.phone.peer import Peer as RTPPeer
+from tests.phone.peer import keys_in
 from tests.phone.phones import Phone, running, talking
+from tests.phone.sip_peer import Dialog, sending_to
 
 FAMILY = DTMFCode(name="family", digits=Secret("4711"))
 
@@ -111,3 +119,82 @@ async def test_no_repr_of_what_is_told_shows_a_digit(alice: Phone, bob: Phone) -
         (False, "DTMFPressed"),
         (False, "DTMFEntered"),
     ]
+
+
+async def test_tones_are_heard_where_the_account_wants_it(alice: Phone, bob: Phone) -> None:
+    async with running("hal", dtmf=DTMFSettings(inband=True)) as hal:
+        for phone in (bob, hal):
+            call = await talking(alice, phone)
+            await call.send_dtmf("48", duration_ms=80, gap_ms=80, method="inband")
+            await call.send_dtmf("5", duration_ms=80, gap_ms=80, method="rtp")
+            await call.send_dtmf("6", duration_ms=80, gap_ms=200, method="inband")
+        assert pressed(bob) == [("5", "rtp")]
+        assert pressed(hal) == [("4", "inband"), ("8", "inband"), ("5", "rtp")]
+
+
+# --- which way ours go ---
+
+
+@asynccontextmanager
+async def simple_station(bob: Phone, *, allow: str = "") -> AsyncIterator[tuple[Dialog, RTPPeer, VoIPCall]]:
+    """A caller that takes no RTP events, in a call with bob."""
+    headers = f"Allow: {allow}\r\n" if allow else ""
+    ear = RTPPeer()
+    async with sending_to("127.0.0.1", bob.phone.client.port) as peer:
+        dialog = Dialog(peer, f"sip:bob@127.0.0.1:{bob.phone.client.port}", headers=headers)
+        await dialog.establish(ear.sdp(formats="0"))
+        await bob.until(lambda: CallState.IN_CALL in bob.states)
+        (call,) = bob.phone.calls.values()
+        yield dialog, ear, call
+        peer.send(dialog.request("BYE"))
+        await bob.until(lambda: not bob.phone.calls)
+    ear.close()
+
+
+async def info_of(dialog: Dialog, status: str) -> bytes:
+    """The body of the next INFO, which is answered with a status."""
+    request = await dialog.peer.receive()
+    dialog.peer.send(dialog.response(request, status))
+    assert request.method == "INFO"
+    return request.content
+
+
+async def test_without_rtp_events_keys_are_sounded(bob: Phone) -> None:
+    async with simple_station(bob, allow="INVITE, BYE") as (_, ear, call):
+        await call.send_dtmf("12#", duration_ms=60, gap_ms=60)
+        assert keys_in(ear.heard()) == "12#"
+        with pytest.raises(InvalidStateError, match="takes no key presses over RTP"):
+            await call.send_dtmf("1", duration_ms=60, gap_ms=60, method="rtp")
+
+
+async def test_who_takes_info_gets_the_keys_so(bob: Phone) -> None:
+    async with simple_station(bob, allow="INVITE, BYE, INFO") as (dialog, ear, call):
+        keys = asyncio.ensure_future(call.send_dtmf("1#", duration_ms=60, gap_ms=0))
+        bodies = [await info_of(dialog, "200 OK") for _ in range(2)]
+        await keys
+        assert bodies == [b"Signal=1\r\nDuration=60\r\n", b"Signal=#\r\nDuration=60\r\n"]
+        assert keys_in(ear.heard()) == ""
+
+
+async def test_who_takes_info_but_no_keys_hears_them(bob: Phone) -> None:
+    async with simple_station(bob, allow="INFO") as (dialog, ear, call):
+        keys = asyncio.ensure_future(call.send_dtmf("12", duration_ms=60, gap_ms=60))
+        await info_of(dialog, "415 Unsupported Media Type")
+        await keys
+        assert keys_in(ear.heard()) == "12"
+
+
+async def test_a_key_that_is_refused_for_another_reason_is_not_sent_again(bob: Phone) -> None:
+    async with simple_station(bob, allow="INFO") as (dialog, ear, call):
+        keys = asyncio.ensure_future(call.send_dtmf("1", duration_ms=60, gap_ms=60))
+        await info_of(dialog, "403 Forbidden")
+        with pytest.raises(RequestRefusedError, match="403"):
+            await keys
+        assert keys_in(ear.heard()) == ""
+
+
+@pytest.mark.parametrize("method", ["auto", "rtp", "info", "inband"])
+async def test_what_is_no_key_is_refused_whatever_the_way(alice: Phone, bob: Phone, method: SendMethod) -> None:
+    call = await talking(alice, bob)
+    with pytest.raises(LocalProtocolError, match="digits"):
+        await call.send_dtmf("1x", duration_ms=60, gap_ms=60, method=method)

@@ -10,7 +10,7 @@ from sip_bridge.media.dtmf import KEYS
 from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaSession, PlaybackFinished
 from sip_bridge.phone.ports import PortAllocator
 from sip_bridge.phone.settings import PortRange
-from tests.phone.peer import SILENCE, HandPacer, Peer, chirp, until, write_wav
+from tests.phone.peer import SILENCE, HandPacer, Peer, chirp, keys_in, until, write_wav
 
 PORTS = PortAllocator(PortRange(low=18100, high=18999))
 EVENTS = 101
@@ -139,3 +139,24 @@ async def test_keys_are_pressed_while_a_sound_plays_muted_and_take_none_of_it(
     assert events == []
     pacer.tick(1)
     assert events == [PlaybackFinished(source=str(path), completed=True)]
+
+
+async def test_keys_are_sounded_in_place_of_what_plays_though_it_is_muted(
+    sessions: tuple[MediaSession, MediaSession], peers: tuple[Peer, Peer], pacer: HandPacer, tmp_path: Path
+) -> None:
+    near, peer = sessions[0], peers[0]
+    events = events_of(near)
+    await near.play(str(write_wav(tmp_path / "chirp.wav", chirp(0.2))))
+    near.muted = True
+    pressed = near.send_dtmf("4#", duration_ms=60, gap_ms=40, inband=True)
+    near.send_dtmf("1", duration_ms=60, gap_ms=40)
+    pacer.tick(10)
+    assert not pressed.is_set()
+    near.muted = False
+    pacer.tick(16)
+    heard = peer.heard()
+    assert [packet.payload_type for packet in heard] == [0] * 11 + [EVENTS] * 5 + [0] * 10
+    assert pressed.is_set()
+    assert keys_in(heard[:10]) == "4#"
+    assert heard[10].payload not in {SILENCE, heard[0].payload}
+    assert events == [PlaybackFinished(source=str(tmp_path / "chirp.wav"), completed=True)]
