@@ -27,7 +27,7 @@ def mos(rating: float) -> float:
     """The mean opinion score of a rating, 1.0 to 4.5 (G.107 Annex B)."""
     if rating <= 0:
         return 1.0
-    return 1 + 0.035 * rating + 7e-6 * rating * (rating - 60) * (100 - rating)
+    return max(1 + 0.035 * rating + 7e-6 * rating * (rating - 60) * (100 - rating), 1.0)  # it dips below for R < 6.5
 
 
 def _delay_impairment(delay_ms: float) -> float:
