@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import Final
 
 from sip_bridge.media.codec import NARROWBAND, Decoder, frame_samples
+from sip_bridge.media.comfort_noise import ComfortNoise
 from sip_bridge.media.concealment import Concealment, shortened
 from sip_bridge.media.rtp import signed32
 
@@ -61,6 +62,8 @@ class JitterBuffer:
         self._packets = 0
         self._recent: deque[bytes] = deque(maxlen=3)
         self._concealment = Concealment(rate)
+        self._comfort_noise = ComfortNoise(rate)
+        self._is_pause = False  # the peer has said that it says nothing
         self.late = 0  # packets that came too late to be heard
         self.skipped = 0  # packets left out to catch up with a burst
         self.concealed = 0  # samples made up; the silence after them is not counted
@@ -93,7 +96,9 @@ class JitterBuffer:
             self._tear()
         elif early < 0:  # what was concealed meanwhile is heard in addition
             at = self._move(early)
-        elif not self._waiting and self._concealment.is_silent:  # nobody hears a delay change in a pause
+        elif not self._waiting and (
+            self._is_pause or self._concealment.is_silent
+        ):  # nobody hears a delay change in a pause
             at = self._move(min(max(self._spare, 0), early))
         early = begin - at
         self._late_run = 0
@@ -103,6 +108,10 @@ class JitterBuffer:
         if self._packets % _JUDGED == 0:
             self._least_early_before, self._least_early = self._least_early, inf
         self._insert((begin, payload, decoder))
+
+    def put_noise(self, timestamp: int, payload: bytes) -> None:
+        """Comfort noise (RFC 3389): from there on nothing is missing, until sound comes again."""
+        self.put(timestamp, payload, self._comfort_noise)
 
     def get(self) -> bytes | None:
         """The next 20 ms, None before anything came."""
@@ -213,6 +222,8 @@ class JitterBuffer:
         while waiting and waiting[0][0] <= at:
             begin, data, decoder = waiting.pop(0)
             pcm = data if decoder is None else decoder.decode(data)
+            if decoder is not None:
+                self._is_pause = decoder is self._comfort_noise
             if begin < at:
                 pcm = pcm[2 * (at - begin) :]
             if pcm:
@@ -225,6 +236,8 @@ class JitterBuffer:
         return b""
 
     def _conceal(self, samples: int, parts: list[bytes]) -> bytes:
+        if self._is_pause:
+            return self._comfort_noise.fill(samples)
         if not self._concealment.is_active:
             self._concealment.begin(b"".join((*self._recent, *parts)))
         if not self._concealment.is_silent:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from sip_bridge.media.codec import FRAME_MS, Codec, Decoder
+from sip_bridge.media import comfort_noise
+from sip_bridge.media.codec import FRAME_MS, NARROWBAND, Codec, Decoder
 from sip_bridge.media.dtmf_receiver import DTMFReceiver, Press
 from sip_bridge.media.jitter import JitterBuffer
 from sip_bridge.media.negotiation import Stream
@@ -81,6 +82,8 @@ class Incoming:
     def _hear(self, packet: RTPPacket) -> None:
         codec = self._codecs.get(packet.payload_type)
         if codec is None:
+            if packet.payload_type == comfort_noise.PAYLOAD_TYPE and self._jitter.clock_rate == NARROWBAND:
+                self._jitter.put_noise(packet.timestamp, packet.payload)
             return
         is_other = packet.ssrc != self._ssrc
         if codec is not self._codec or is_other or self._decoder is None:

@@ -150,3 +150,37 @@ async def test_what_the_peer_wants_of_opus_holds(called: tuple[HandPacer, MediaS
     session.start_sending()
     pacer.tick(20)
     assert {(packet.payload_type, len(packet.payload)) for packet in peer.heard()} == {(107, 20000 // 8 // 50)}
+
+
+async def test_comfort_noise_is_heard_in_the_pauses_of_a_peer(called: tuple[HandPacer, MediaSession, Peer]) -> None:
+    pacer, session, peer = called
+    session.accept_offer(peer.sdp("a=rtpmap:13 CN/8000", formats="0 13 101"))
+    session.start_sending()
+    ear = Ear()
+    session.sinks.append(ear)
+    for number in range(3):
+        peer.say(session.port, number)
+    peer.say(session.port, 3, payload=b"\x2d", payload_type=13)
+    await until(lambda: session.statistics.packets_received == 4)
+    pacer.tick(30)
+    speech, noise = ear.samples()[: 6 * 160], ear.samples()[6 * 160 :]
+    assert set(speech) == {0}
+    assert (max(noise) < 1000, min(max(noise[at : at + 160]) for at in range(0, len(noise), 160)) > 100) == (True, True)
+
+
+async def test_comfort_noise_of_another_clock_than_the_codecs_is_not_heard(
+    called: tuple[HandPacer, MediaSession, Peer],
+) -> None:
+    pacer, session, peer = called
+    formats, *lines = OFFERS["opus"]
+    session.accept_offer(peer.sdp(*lines, formats=formats))
+    session.start_sending()
+    ear = Ear()
+    session.sinks.append(ear)
+    silence = CODECS["opus"].encoder(20, "").silence(320)
+    for number in range(3):
+        peer.say(session.port, number, payload=silence, payload_type=107)
+    peer.say(session.port, 3, payload=b"\x2d", payload_type=13)
+    await until(lambda: session.statistics.packets_received == 4)
+    pacer.tick(30)
+    assert max(ear.samples()) < 8
