@@ -75,6 +75,7 @@ RFCS: Final[dict[int, tuple[str, str]]] = {
     3325: ("P-Asserted-Identity", "read from trusted servers only"),
     3326: ("Reason", "Q.850 and SIP causes read; sent in every BYE"),
     3327: ("Path", "offered and kept"),
+    3389: ("Comfort noise", "heard, never sent; its spectrum is not used"),
     3398: ("Q.850 causes as statuses", "both ways"),
     3403: ("DNS NAPTR", "as RFC 3263 needs it"),
     3420: ("message/sipfrag", "status lines"),
