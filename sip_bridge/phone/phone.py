@@ -267,6 +267,10 @@ class VoIPPhone:
         )
         self.calls[event.call] = call
         self.tell(CallChanged(call=call))
+        with contextlib.suppress(InvalidStateError):  # the listener has refused it by now
+            self._respond(call, event)
+
+    def _respond(self, call: VoIPCall, event: CallReceived) -> None:
         endpoint, now = self.client.endpoint, self.client.now
         try:
             check_offer(event.offer, codecs=self.account.codecs)

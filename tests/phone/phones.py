@@ -16,9 +16,11 @@ TIMEOUT = 10.0
 
 
 class Phone:
-    """A phone that answers at once, and all that it told."""
+    """A phone that answers at once, unless it ``meets`` callers in another way, and all that it told."""
 
-    def __init__(self, client: SIPClient, user: str, **options: Any) -> None:
+    def __init__(
+        self, client: SIPClient, user: str, *, meets: Callable[[VoIPCall], None] | None = None, **options: Any
+    ) -> None:
         account = DirectAccount(
             id=user,
             name=user,
@@ -29,6 +31,7 @@ class Phone:
         )
         self.told: list[PhoneEvent] = []
         self.news = asyncio.Event()
+        self._meets = meets or self._answer
         self.phone = VoIPPhone(client, account, listener=self._listen)
 
     @property
@@ -40,9 +43,12 @@ class Phone:
         self.news.set()
         match event:
             case CallChanged(call=call) if call.is_incoming and call.state is CallState.RINGING:
-                self.phone.start_task(call.answer(), name="answer")
+                self._meets(call)
             case _:
                 pass
+
+    def _answer(self, call: VoIPCall) -> None:
+        self.phone.start_task(call.answer(), name="answer")
 
     async def until(self, is_so: Callable[[], object]) -> None:
         """Wait until something that the phone tells makes it so."""

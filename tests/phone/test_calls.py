@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 
@@ -67,6 +68,17 @@ async def test_a_call_ends_when_it_has_lasted_as_long_as_the_account_allows(alic
         (EndCause.HANGUP_REMOTE, None),
     ]
     assert bob.phone.calls == alice.phone.calls == {}
+
+
+async def test_a_call_can_be_refused_as_soon_as_it_is_told(alice: Phone) -> None:
+    problems: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, problem: problems.append(problem))
+    async with running("bob", meets=lambda call: call.reject(SIPStatus.BUSY_HERE)) as bob:
+        await alice.phone.dial(bob.uri, timeout=5)
+        await alice.until(lambda: isinstance(alice.told[-1], CallFinished))
+        assert [event.status for event in alice.told if isinstance(event, CallFinished)] == [SIPStatus.BUSY_HERE]
+        assert bob.phone.calls == {}
+    assert problems == []
 
 
 async def test_a_blind_transfer_leaves_the_other_two_talking(alice: Phone, bob: Phone, carol: Phone) -> None:
