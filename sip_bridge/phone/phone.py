@@ -83,7 +83,7 @@ class VoIPPhone:
 
     def close(self) -> None:
         """See `LineUser`: a call whose last words nobody acknowledged still has its sockets."""
-        for call in self.calls.values():
+        for call in list(self.calls.values()):  # one with an announcement that is to end with it is over then
             call.media.close()
 
     def register(self) -> None:

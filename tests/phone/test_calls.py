@@ -2,15 +2,19 @@
 
 import asyncio
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sip_bridge.errors import InvalidStateError, LocalProtocolError, RequestRefusedError
-from sip_bridge.phone.call import CallState
+from sip_bridge.phone.call import Announcement, CallState
+from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.events import CallFinished, CallLimit, DTMFPressed
+from sip_bridge.phone.settings import SIPSettings
 from sip_bridge.sip.events import EndCause
 from sip_bridge.sip.status import SIPStatus
+from tests.bridge.test_calls import write_tone
 from tests.phone.phones import TIMEOUT, Phone, running, talking
 
 
@@ -79,6 +83,30 @@ async def test_a_call_can_be_refused_as_soon_as_it_is_told(alice: Phone) -> None
         assert [event.status for event in alice.told if isinstance(event, CallFinished)] == [SIPStatus.BUSY_HERE]
         assert bob.phone.calls == {}
     assert problems == []
+
+
+class FirstSound(asyncio.Event):
+    """An `AudioSink` that waits for anything but silence."""
+
+    def write(self, frame: bytes, rate: int) -> None:
+        if any(frame):
+            self.set()
+
+
+async def test_a_client_can_stop_while_something_plays_that_the_call_is_to_end_with(bob: Phone, tmp_path: Path) -> None:
+    write_tone(tmp_path / "tone.wav", seconds=60.0)
+    announcement = Announcement(source=str(tmp_path / "tone.wav"), hangup_after=True)
+    heard = FirstSound()
+    async with asyncio.timeout(TIMEOUT), SIPClient(SIPSettings(bind=("127.0.0.1",), port=0)) as client:
+        alice = Phone(client, "alice")
+        alice.phone.start()
+        await alice.phone.dial(bob.uri, timeout=5, announcement=announcement)
+        await bob.until(lambda: bob.states == [CallState.IN_CALL])
+        [call] = bob.phone.calls.values()
+        call.media.sinks.append(heard)
+        await heard.wait()
+    assert alice.phone.calls == {}
+    await bob.until(lambda: bob.states == [])
 
 
 async def test_a_blind_transfer_leaves_the_other_two_talking(alice: Phone, bob: Phone, carol: Phone) -> None:
