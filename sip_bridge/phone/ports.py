@@ -20,15 +20,17 @@ class PortAllocator:
                 f"RTP ports {ports.low} to {ports.high}: expected 1024 to 65535, an even one and the next among them"
             )
         self._ports = range(first, ports.high, 2)
+        self._next = random.randrange(len(self._ports))  # noqa: S311  # spreads ports; nobody's secret
 
     def bind(self, host: str) -> SocketPair:
         """Non-blocking UDP sockets for RTP, on an even port, and RTCP, on the next one (RFC 3550 §11).
 
-        The search starts anywhere in the range; NoPortsAvailableError when no pair is free.
+        They are given in turn, from anywhere in the range on: what still comes for a call that is over would be heard
+        in the next one with its port. NoPortsAvailableError when no pair is free.
         """
-        start = random.randrange(len(self._ports))  # noqa: S311  # spreads ports; nobody's secret
-        for i in range(len(self._ports)):
-            port = self._ports[(start + i) % len(self._ports)]
+        for _ in self._ports:
+            port = self._ports[self._next]
+            self._next = (self._next + 1) % len(self._ports)
             try:
                 rtp = _bound(host, port)
             except OSError:

@@ -38,6 +38,17 @@ def test_a_closed_pair_is_free_again() -> None:
         close(pair)
 
 
+def test_a_pair_that_was_closed_is_given_last() -> None:
+    allocator = PortAllocator(PortRange(low=18050, high=18057))
+    given = []
+    for _ in range(8):
+        pair = allocator.bind(LOOPBACK)
+        given += numbers(pair)
+        close(pair)
+    assert len(set(given[:4])) == 4
+    assert given[4:] == given[:4]
+
+
 def test_two_allocators_of_one_range_never_share_a_port() -> None:
     ports = PortRange(low=18020, high=18027)
     allocators = [PortAllocator(ports), PortAllocator(ports)]
