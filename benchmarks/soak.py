@@ -18,7 +18,7 @@ from tests.end_to_end.traffic import Holdings, Traffic, traffic
 from tests.sound import chirp
 
 MINUTES = 20.0
-PORTS = PortRange(low=41000, high=41031)
+PORTS = (PortRange(low=41000, high=41099), PortRange(low=41100, high=41199))
 CODECS = ("PCMU", "G722", "opus")
 
 

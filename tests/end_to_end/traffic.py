@@ -199,11 +199,11 @@ class Traffic:
 
 
 @asynccontextmanager
-async def traffic(sound: Path, *, rtp: PortRange, codecs: tuple[str, ...] = ("PCMU",)) -> AsyncIterator[Traffic]:
-    """Two clients on loopback that share a range of ports for their sound."""
-    settings = SIPSettings(bind=LOOPBACK, port=0, rtp_ports=rtp)
-    async with SIPClient(settings) as here, SIPClient(settings) as there:
-        yield Traffic(here, there, sound, codecs=codecs)
+async def traffic(sound: Path, *, rtp: tuple[PortRange, PortRange], codecs: tuple[str, ...]) -> AsyncIterator[Traffic]:
+    """Two clients on loopback, each with a range of ports for its sound."""
+    here, there = (SIPSettings(bind=LOOPBACK, port=0, rtp_ports=ports) for ports in rtp)
+    async with SIPClient(here) as one, SIPClient(there) as other:
+        yield Traffic(one, other, sound, codecs=codecs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
