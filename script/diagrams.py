@@ -27,7 +27,7 @@ GROUPS: Final[dict[str, str]] = {
     ),
     "Messages": (
         "sip/message sip/parser sip/headers sip/fields sip/routing_keys sip/uri sip/multipart sip/limits sip/status"
-        " sip/responses sip/reason sip/caller"
+        " sip/redaction sip/responses sip/reason sip/caller"
     ),
     "Transactions": (
         "sip/transactions/invite_client sip/transactions/client sip/transactions/invite_server sip/transactions/server"

@@ -569,6 +569,13 @@ class HealthCheck(Request):
     """Bridge-wide: answer with the bridge's health."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace(Request):
+    """Bridge-wide: show every SIP message on ``B/trace`` for so many seconds from now on; 0 ends it."""
+
+    seconds: float = 60.0
+
+
 AccountRequest = (
     Dial
     | Answer
@@ -586,7 +593,7 @@ AccountRequest = (
     | Register
     | Unregister
 )
-BridgeRequest = HealthCheck
+BridgeRequest = HealthCheck | Trace
 
 # verb -> class, and the key that a bare value (``mosquitto_pub -t .../dial -m 100``) fills
 ACCOUNT_VERBS: Final[Mapping[str, tuple[type[AccountRequest], str | None]]] = {
@@ -606,7 +613,10 @@ ACCOUNT_VERBS: Final[Mapping[str, tuple[type[AccountRequest], str | None]]] = {
     "register": (Register, None),
     "unregister": (Unregister, None),
 }
-BRIDGE_VERBS: Final[Mapping[str, tuple[type[BridgeRequest], str | None]]] = {"health_check": (HealthCheck, None)}
+BRIDGE_VERBS: Final[Mapping[str, tuple[type[BridgeRequest], str | None]]] = {
+    "health_check": (HealthCheck, None),
+    "trace": (Trace, "seconds"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -656,6 +666,19 @@ class Health:
     calls: int
     mqtt_queued: int
     counters: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedMessage:
+    """``B/trace`` (QoS 0), while a ``trace`` runs: a SIP message, its secrets masked. ``local`` and ``remote`` are
+    ``host:port``; ``origin`` says who sent it.
+    """
+
+    origin: Origin
+    transport: str
+    local: str
+    remote: str
+    message: str
 
 
 # --- codec ---------------------------------------------------------------------------------------------------------

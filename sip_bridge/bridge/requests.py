@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sip_bridge.bridge import translate
+from sip_bridge.bridge.trace import MAX_SECONDS as MAX_TRACE
 from sip_bridge.errors import (
     InvalidStateError,
     LocalProtocolError,
@@ -58,10 +59,12 @@ class Requests:
         phones: Mapping[str, VoIPPhone],
         *,
         health: Callable[[], contract.Health],
+        trace: Callable[[float], None],
         clock: Callable[[], float],
     ) -> None:
         self._phones = phones
         self._health = health
+        self._trace = trace
         self._clock = clock
         self._answered: OrderedDict[tuple[str, str, str], tuple[float, Response | None]] = OrderedDict()
 
@@ -113,11 +116,22 @@ class Requests:
         try:
             request = contract.decode_bridge_request(verb, payload)
             self._check_expiry(request)
+            data = self._do_for_bridge(request)
         except contract.ContractError as error:
             return Response.failed(ErrorCode.INVALID_PAYLOAD, str(error), transaction)
         except RequestError as error:
             return Response.failed(error.code, str(error), transaction)
-        return Response(status="ok", transaction=transaction, data=contract.as_data(self._health()))
+        return Response(status="ok", transaction=transaction, data=data)
+
+    def _do_for_bridge(self, request: contract.BridgeRequest) -> dict[str, Any]:
+        match request:
+            case contract.HealthCheck():
+                return contract.as_data(self._health())
+            case contract.Trace(seconds=seconds):
+                if not 0 <= seconds <= MAX_TRACE:
+                    raise RequestError(ErrorCode.INVALID_PAYLOAD, f"seconds: expected 0 to {MAX_TRACE:.0f}")
+                self._trace(seconds)
+                return {}
 
     def _check_expiry(self, request: contract.Request) -> None:
         if request.expires is None:

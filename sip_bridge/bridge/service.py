@@ -15,6 +15,7 @@ from sip_bridge.bridge.journal import Journal
 from sip_bridge.bridge.log import MQTTLogHandler
 from sip_bridge.bridge.publisher import Publisher
 from sip_bridge.bridge.requests import Requests
+from sip_bridge.bridge.trace import Trace
 from sip_bridge.config import Config, EmbeddedMQTT, ExternalMQTT, redacted
 from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.broker import BrokerSettings, EmbeddedBroker
@@ -50,7 +51,8 @@ class Bridge:
         self._client = client
         self.topics = Topics(base=config.mqtt.base_topic, bridge=config.bridge.id)
         self.phones = {account.id: VoIPPhone(client, account, listener=self._tell) for account in config.accounts}
-        self._requests = Requests(self.phones, health=self.health, clock=time.time)
+        self._requests = Requests(self.phones, health=self.health, trace=self._show_messages, clock=time.time)
+        self._trace = Trace(self._publish_trace, clock=time.monotonic)
         self._session: MQTTSession | None = None
         self._publisher: Publisher | None = None
         self._journal = Journal()
@@ -110,6 +112,13 @@ class Bridge:
             mqtt_queued=self._session.queued if self._session else 0,
             counters=dict(self._client.endpoint.counters) | {"dropped_requests": self.dropped_requests},
         )
+
+    def _show_messages(self, seconds: float) -> None:
+        self._trace.run(seconds)
+        self._client.on_wire = self._trace.observe if seconds > 0 else None
+
+    def _publish_trace(self, payload: str) -> None:
+        self._publish(self.topics.of_bridge("trace"), payload, qos=0)
 
     async def report_health(self) -> None:
         """Publish the health for ever."""

@@ -17,6 +17,7 @@ from sip_bridge.cli.demo import run_demo
 from sip_bridge.cli.doctor import diagnose
 from sip_bridge.cli.ring import ring_once
 from sip_bridge.cli.serve import serve
+from sip_bridge.cli.trace import trace_calls
 from sip_bridge.cli.watch import watch_bridge
 from sip_bridge.errors import BrokerError, ConfigError, SipBridgeError
 
@@ -107,6 +108,19 @@ def call(path: Path, number: str, account: str | None, play: str | None, seconds
 def watch(path: Path, as_json: bool) -> None:
     """Show what the running bridge publishes, as it comes, until Ctrl-C."""
     asyncio.run(watch_bridge(config.load(path), as_json=as_json))
+
+
+_FILE = click.Path(path_type=Path, dir_okay=False, writable=True)
+
+
+@commands.command()
+@_CONFIG
+@_JSON
+@click.option("--pcap", "pcap_file", type=_FILE, help="Also write the messages to this file, for Wireshark.")
+@click.option("--svg", "svg_file", type=_FILE, help="Also write the ladder to this file, as a picture.")
+def trace(path: Path, as_json: bool, pcap_file: Path | None, svg_file: Path | None) -> None:
+    """Show the SIP messages of the running bridge as a ladder, until Ctrl-C. Passwords, keys and PINs are masked."""
+    asyncio.run(trace_calls(config.load(path), as_json=as_json, pcap_file=pcap_file, svg_file=svg_file))
 
 
 def _log_to_stderr(level: str) -> None:

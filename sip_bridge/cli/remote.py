@@ -15,7 +15,7 @@ from sip_bridge.config import Config
 from sip_bridge.errors import SipBridgeError
 from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.connection import Connection, Ended, Failure, InboundMessage, Message, MQTTSettings
-from sip_bridge.mqtt.contract import AccountTopic, Topics
+from sip_bridge.mqtt.contract import Topics
 
 ANSWER_TIMEOUT: Final = 15.0  # seconds for the response to a request
 STATE_TIMEOUT: Final = 3.0  # seconds for a retained topic to come
@@ -133,7 +133,7 @@ class Remote:
         payload = message.payload.decode("utf-8", "replace")
         self.messages.put_nowait(Seen(topic=message.topic, payload=payload, retained=message.retained))
         topic = self.topics.parse(message.topic)
-        if isinstance(topic, AccountTopic) and topic.kind == "response":
+        if topic is not None and topic.kind == "response":
             self._settle(payload)
 
     def _settle(self, payload: str) -> None:
@@ -145,12 +145,14 @@ class Remote:
         if waiting is not None and not waiting.done():
             waiting.set_result(response)
 
-    async def request(self, account: str, verb: str, request: contract.Request) -> contract.Response:
-        """Ask the bridge to do something; RemoteError when there is no answer."""
+    async def request(self, account: str | None, verb: str, request: contract.Request) -> contract.Response:
+        """Ask a line, or without ``account`` the bridge, to do something; RemoteError when there is no answer."""
         transaction = secrets.token_hex(8)
         self._responses[transaction] = asyncio.get_running_loop().create_future()
         values = json.loads(contract.encode_request(request, time.time())) | {"transaction": transaction}
-        self.publish(self.topics.of_account(account, "request", verb), json.dumps(values))
+        topics = self.topics
+        topic = topics.of_bridge("request", verb) if account is None else topics.of_account(account, "request", verb)
+        self.publish(topic, json.dumps(values))
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 return await self._responses[transaction]

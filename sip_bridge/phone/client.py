@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -22,6 +23,15 @@ from sip_bridge.sip.line import Line
 _LOG = logging.getLogger(__name__)
 ADDRESS_CHECK: Final = 15.0  # seconds between two looks at our address towards each registrar
 STOP_TIMEOUT: Final = 2.0  # seconds that stopping waits for BYE and REGISTER to be answered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireMessage:
+    """A SIP message as it was sent by us or came from a peer."""
+
+    data: bytes
+    flow: Flow
+    is_ours: bool
 
 
 class LineUser(Protocol):
@@ -52,6 +62,7 @@ class SIPClient:
         self._watch: asyncio.TimerHandle | None = None
         self._network = NetworkWatch(self._network_changed)
         self._quiet: asyncio.Event | None = None
+        self.on_wire: Callable[[WireMessage], None] | None = None  # sees every message
         self.ports = PortAllocator(settings.rtp_ports)
         self.pacer = Pacer()
 
@@ -116,6 +127,7 @@ class SIPClient:
             for output in self.endpoint.drain():
                 match output:
                     case Transmit(data=data, flow=flow):
+                        self._show(data, flow, is_ours=True)
                         self.transports.send(data, flow)
                     case ResolveNeeded(hop=hop):
                         self._resolve(hop)
@@ -137,10 +149,15 @@ class SIPClient:
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """A message came."""
+        self._show(data, flow, is_ours=False)
         try:
             self.endpoint.receive(data, flow, self.now)
         finally:
             self.flush()  # a bug is logged by the loop, but its request is answered all the same
+
+    def _show(self, data: bytes, flow: Flow, *, is_ours: bool) -> None:
+        if self.on_wire is not None:
+            self.on_wire(WireMessage(data=data, flow=flow, is_ours=is_ours))
 
     def transport_failed(self, flow: Flow) -> None:
         """Nothing that was sent over a flow will be answered."""
