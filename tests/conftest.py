@@ -4,8 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["tests.peers.fixtures"]
+
+# No deadline, since a busy machine is no finding. CI looks at the same examples each time, so that it tells about the
+# change at hand; what chance finds, it finds where somebody works. HYPOTHESIS_PROFILE=thorough looks far longer.
+settings.register_profile("quick", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("thorough", deadline=None, max_examples=3000, stateful_step_count=80)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "quick"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,16 +1,8 @@
 """A wire with a door station (alice), the bridge's line ``door`` (bob), and a scripted peer (raw)."""
 
-import os
-
 import pytest
-from hypothesis import settings
 
 from tests.scenario import ANSWER, OFFER, Party, RawPeer, Wire, established
-
-# HYPOTHESIS_PROFILE=thorough looks far longer; no deadline, since a busy machine is no finding.
-settings.register_profile("quick", deadline=None)
-settings.register_profile("thorough", deadline=None, max_examples=3000, stateful_step_count=80)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture
