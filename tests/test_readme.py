@@ -26,7 +26,9 @@ def shell_lines(command: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("text", [text for text in blocks("yaml") if "accounts:" in text])
 def test_every_configuration_of_the_readme_loads(text: str, tmp_path: Path) -> None:
-    (tmp_path / "secrets.yaml").write_text("fritzbox_password: a\npbx_password: b\nmqtt_password: c\n")
+    (tmp_path / "secrets.yaml").write_text(
+        "fritzbox_password: a\npbx_password: b\nmqtt_password: c\nfamily_code: 1\nparcel_code: 2\n"
+    )
     (tmp_path / "config.yaml").write_text(text)
     assert config.load(tmp_path / "config.yaml").accounts
 

@@ -8,7 +8,7 @@ import pytest
 
 from sip_bridge.phone.call import CallState
 from sip_bridge.phone.events import DTMFPressed
-from sip_bridge.phone.settings import RegisteredAccount, Secret, TLSSettings
+from sip_bridge.phone.settings import DTMFSettings, RegisteredAccount, Secret, TLSSettings
 from sip_bridge.sip.events import EndCause
 from tests.end_to_end.phone import ON_LOOPBACK, Handset, handset
 from tests.peers.asterisk import Asterisk
@@ -116,6 +116,33 @@ async def test_we_acknowledge_provisional_responses_and_press_keys_by_info(
         pressed = [await phone.event(DTMFPressed) for _ in range(3)]
         assert [(key.digit, key.method) for key in pressed] == [("1", "info"), ("*", "info"), ("#", "info")]
         call.hangup()
+
+
+# --- 635: keys as tones ---
+
+
+async def test_keys_are_tones_in_both_directions(account: RegisteredAccount, asterisk: Asterisk) -> None:
+    toned = replace(also(account, "635"), dtmf=DTMFSettings(inband=True))
+    async with registered(toned) as phone:
+        call = await phone.dial("206")
+        pressed = [await phone.event(DTMFPressed) for _ in range(3)]
+        assert [(key.digit, key.method) for key in pressed] == [("1", "inband"), ("*", "inband"), ("#", "inband")]
+        call.hangup()
+        await phone.finished()
+        call = await phone.dial("205")
+        await phone.call_in(CallState.IN_CALL)
+        await call.send_dtmf("58D#", duration_ms=100, gap_ms=100, method="inband")
+        await asterisk.process.printed("User entered '58D'")
+        await phone.finished()
+
+
+async def test_asterisk_takes_info_where_it_takes_no_rtp_events(account: RegisteredAccount, asterisk: Asterisk) -> None:
+    async with registered(also(account, "635")) as phone:
+        call = await phone.dial("205")
+        await phone.call_in(CallState.IN_CALL)
+        await call.send_dtmf("69A#", duration_ms=100, gap_ms=100)
+        await asterisk.process.printed("User entered '69A'")
+        await phone.finished()
 
 
 # --- two phones ---
