@@ -1,34 +1,38 @@
 """Offer and answer (RFC 3264) for one audio stream; everything else that is offered is refused with port 0."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from ipaddress import ip_address
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from sip_bridge.errors import NegotiationError
-from sip_bridge.media.codec import CODECS, FRAME_MS, Codec, codec_named
-from sip_bridge.media.sdp import MediaDescription, SessionDescription
+from sip_bridge.media.codec import FRAME_MS, Codec, codec_named
+from sip_bridge.media.formats import Format, Formats, answered, fmtp, offered, rtpmaps
+from sip_bridge.media.sdp import Concealed, MediaDescription, SessionDescription
+from sip_bridge.media.srtp import Crypto, SRTPKeys, SRTPPolicy
 
 AVP: Final = "RTP/AVP"
-_PROTOCOLS: Final = (AVP, "RTP/AVPF")
-_EVENTS: Final = "telephone-event/8000"
-_OUR_EVENTS: Final = 101  # our payload type for telephone-event
+SAVP: Final = "RTP/SAVP"
+_SECURE: Final = (SAVP, "RTP/SAVPF")
+_PROTOCOLS: Final = (AVP, "RTP/AVPF", *_SECURE)
+_PROFILES: Final = {
+    SRTPPolicy.OFF: AVP,
+    SRTPPolicy.OPTIONAL: f"{AVP} or {SAVP}",
+    SRTPPolicy.REQUIRED: f"{SAVP} with a key by SDES",
+}
 _NOWHERE: Final = ("0.0.0.0", "::")  # noqa: S104  # how RFC 2543 peers say hold
 _SENDING: Final = ("sendrecv", "sendonly")
 _RECEIVING: Final = ("sendrecv", "recvonly")
 _MIN_PTIME: Final = 10  # milliseconds
 _MAX_PTIME: Final = 60
-_STATIC: Final = {codec.payload_type: codec.rtpmap for codec in CODECS.values()}
-_FIRST_DYNAMIC: Final = 96
-_DYNAMIC: Final = [codec.name for codec in CODECS.values() if codec.payload_type is None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
     """What was agreed: where to send which codec under which payload types, and who may send.
 
-    ``remote`` is None while the peer has no address (hold as RFC 2543 had it); ``ptime`` is in milliseconds;
-    ``fmtp`` is how the peer wants the codec.
+    ``remote`` is None while the peer has no address (hold as RFC 2543 had it); ``ptime`` is in milliseconds; ``fmtp``
+    is how the peer wants the codec; key presses have a clock rate of their own; without ``keys`` the stream is plain.
     """
 
     remote: tuple[str, int] | None
@@ -37,42 +41,59 @@ class Stream:
     payload_type: int
     receive_payload_types: tuple[tuple[int, Codec], ...]
     events_payload_type: int | None
-    receive_events_payload_types: tuple[int, ...]
+    receive_events_payload_types: tuple[tuple[int, int], ...]  # and the clock rate of each
     sends: bool
     receives: bool
     ptime: int = FRAME_MS
     fmtp: str = ""
+    events_clock_rate: int = 8000
+    receive_comfort_noise_payload_types: tuple[int, ...] = ()
+    keys: SRTPKeys | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Local:
-    """Our end: address, codecs by preference, the session's id, and the direction that we want."""
+    """Our end: address, codecs by preference, the session's id, and the direction that we want.
+
+    ``keys`` is what we offer for SRTP, one for each suite; ``payload_types`` is what numbers meant so far in the call.
+    """
 
     host: str
     port: int
     codecs: tuple[str, ...]
     session_id: int
     direction: str = "sendrecv"
+    srtp: SRTPPolicy = SRTPPolicy.OFF
+    keys: tuple[Crypto, ...] = ()
+    payload_types: Mapping[int, str] = field(default_factory=dict)
 
 
 def create_offer(local: Local, *, previous: SessionDescription | None = None) -> SessionDescription:
-    """Our offer: every codec that the account allows, and telephone-event.
+    """Our offer: every codec that the account allows, comfort noise and telephone-event.
 
-    A further one keeps the sections and the payload types of what we said last, ``previous`` (RFC 3264 §8).
+    A further one keeps the sections, the profile and the payload types of what we said last, ``previous`` (RFC 3264
+    §8). Where SRTP is optional the keys stand in RTP/AVP: who can't use them passes them over, who can takes one.
     """
-    at, sections = 0, previous.media if previous else ()
-    if sections:
-        at = _audio_at(sections)
-    events = (_events_of(sections[at]) if sections else None) or _OUR_EVENTS
-    audio = _audio(local, [(_number_of(CODECS[name]), CODECS[name]) for name in local.codecs], events, local.direction)
-    media = (*sections[:at], audio, *sections[at + 1 :])
-    return _describe(local, media, previous)
+    sections = previous.media if previous else ()
+    at = _audio_at(sections)
+    before = next((media for media in sections[at : at + 1] if media.kind == "audio"), None)
+    known = {} if before is None else rtpmaps(before)
+    codecs = [codec for codec in map(codec_named, local.codecs) if codec is not None]
+    audio = _audio(
+        local,
+        offered(codecs, {**local.payload_types, **known}),
+        direction=local.direction,
+        protocol=_profile(local.srtp, before),
+        is_multiplexed=True,
+        crypto=local.keys,
+    )
+    return _describe(local, (*sections[:at], audio, *sections[at + 1 :]), previous)
 
 
-def check_offer(body: bytes, *, codecs: tuple[str, ...]) -> None:
+def check_offer(body: bytes, *, codecs: tuple[str, ...], srtp: SRTPPolicy) -> None:
     """NegotiationError when an offer has nothing that we can do; an empty one asks for ours and is fine."""
     if body:
-        _choose(SessionDescription.parse(body), codecs)
+        _choose(SessionDescription.parse(body), codecs, srtp)
 
 
 def described_host(body: bytes) -> str | None:
@@ -85,98 +106,128 @@ def described_host(body: bytes) -> str | None:
     return next((host for host in hosts if host not in _NOWHERE), None)
 
 
+def payload_types(description: SessionDescription) -> dict[int, str]:
+    """What the numbers of a description's audio mean; where its sections differ the first holds."""
+    found: dict[int, str] = {}
+    for media in description.media:
+        if media.kind == "audio":
+            found = {**rtpmaps(media), **found}
+    return found
+
+
 def answer_offer(
     offer: SessionDescription, local: Local, *, previous: SessionDescription | None = None
 ) -> tuple[SessionDescription, Stream]:
     """The answer, and what it agrees to; NegotiationError when nothing fits. ``previous`` is what we said last."""
-    index, codec, payload_type = _choose(offer, local.codecs)
+    index, formats, crypto = _choose(offer, local.codecs, local.srtp)
     chosen = offer.media[index]
+    payload_type, codec = min(formats.codecs, key=lambda each: local.codecs.index(each[1].name))
     wanted = _direction(offer, chosen)
     direction = _direction_of(
-        sends=local.direction in _SENDING and wanted in _RECEIVING,
+        sends=local.direction in _SENDING and wanted in _RECEIVING and _host(offer, chosen) not in _NOWHERE,
         receives=local.direction in _RECEIVING and wanted in _SENDING,
     )
-    events = _events_of(chosen)
-    ours = _audio(local, [(payload_type, codec)], events, direction)
-    if _is_multiplexed(chosen):
-        ours = replace(ours, attributes=(*ours.attributes, ("rtcp-mux", None)))
-    ours = replace(ours, protocol=chosen.protocol)
-    answer = _describe(
-        local, tuple(ours if i == index else _refused(each) for i, each in enumerate(offer.media)), previous
-    )
-    known = [(number, each) for number, each in _codecs_of(chosen) if each.name in local.codecs]
-    return answer, _stream(
-        theirs=(offer, chosen),
-        sent=(payload_type, codec),
-        received=known,
-        events=(events, () if events is None else (events,)),
+    ours = _audio(
+        local,
+        answered(formats, payload_type, codec),
         direction=direction,
+        protocol=chosen.protocol,
+        is_multiplexed=_is_multiplexed(chosen),
+        crypto=() if crypto is None else (_key_for(crypto, local.keys),),
     )
+    sections = tuple(ours if i == index else _refused(each) for i, each in enumerate(offer.media))
+    stream = _stream(
+        (offer, chosen),
+        (payload_type, codec),
+        theirs=formats,
+        ours=formats,
+        direction=direction,
+        keys=None if crypto is None else _keys(_key_for(crypto, local.keys), crypto),
+    )
+    return _describe(local, sections, previous, timing=offer.timing), stream
 
 
-def accept_answer(offer: SessionDescription, answer: SessionDescription) -> Stream:
-    """What the peer's answer to our offer agrees to; NegotiationError when it refuses the audio."""
+def accept_answer(
+    offer: SessionDescription, answer: SessionDescription, *, srtp: SRTPPolicy = SRTPPolicy.OFF
+) -> Stream:
+    """What the peer's answer to our offer agrees to; NegotiationError when it refuses the audio, or SRTP we need."""
     at = _audio_at(offer.media)
     ours = offer.media[at]
-    if len(answer.media) <= at:
+    if len(answer.media) <= at or not _is_possible(answer, answer.media[at]):
         raise NegotiationError("the answer refuses the audio")
     theirs = answer.media[at]
-    offered = _codecs_of(ours)
-    names = {codec.name for _, codec in offered}
-    accepted = [(number, codec) for number, codec in _codecs_of(theirs) if codec.name in names]
-    if not _is_possible(answer, theirs) or not accepted:
-        raise NegotiationError("the answer refuses the audio")
+    own = Formats.parse(ours)
+    formats = Formats.parse(theirs).only({codec.name for _, codec in own.codecs})
+    if not formats.codecs:
+        raise NegotiationError(f"the answer refuses the audio: it has {answer.summary()}")
+    keys = _answered_keys(ours, theirs)
+    is_required = srtp is SRTPPolicy.REQUIRED or not {ours.protocol, theirs.protocol}.isdisjoint(_SECURE)
+    if keys is None and is_required:
+        raise NegotiationError("the answer refuses the audio: it would not be encrypted")
     said, wanted = _direction(offer, ours), _direction(answer, theirs)
-    events, our_events = _events_of(theirs), _events_of(ours)
-    return _stream(
-        theirs=(answer, theirs),
-        sent=accepted[0],
-        received=list({**dict(accepted), **dict(offered)}.items()),
-        events=(events, tuple({each for each in (our_events, events) if each is not None})),
-        direction=_direction_of(
-            sends=said in _SENDING and wanted in _RECEIVING, receives=said in _RECEIVING and wanted in _SENDING
-        ),
+    direction = _direction_of(
+        sends=said in _SENDING and wanted in _RECEIVING, receives=said in _RECEIVING and wanted in _SENDING
     )
+    if not _is_multiplexed(ours):
+        theirs = replace(theirs, attributes=tuple(each for each in theirs.attributes if each[0] != "rtcp-mux"))
+    return _stream((answer, theirs), formats.codecs[0], theirs=formats, ours=own, direction=direction, keys=keys)
 
 
 def _stream(
-    *,
-    theirs: tuple[SessionDescription, MediaDescription],
+    described: tuple[SessionDescription, MediaDescription],
     sent: tuple[int, Codec],
-    received: Iterable[tuple[int, Codec]],
-    events: tuple[int | None, tuple[int, ...]],
+    *,
+    theirs: Formats,
+    ours: Formats,
     direction: str,
+    keys: SRTPKeys | None,
 ) -> Stream:
-    media = theirs[1]
-    host = _host(*theirs)
+    """We send by the peer's numbers; what comes may have ours or the peer's, ours where they differ."""
+    media = described[1]
+    payload_type, codec = sent
+    host = _host(*described)
     is_nowhere = host in _NOWHERE
+    events = theirs.events_at(codec.clock_rate) if ours.events else None
     return Stream(
         remote=None if is_nowhere else (host, media.port),
         remote_rtcp=None if is_nowhere else (host, _rtcp_port(media)),
-        codec=sent[1],
-        payload_type=sent[0],
-        receive_payload_types=tuple(received),
-        events_payload_type=events[0],
-        receive_events_payload_types=events[1],
+        codec=codec,
+        payload_type=payload_type,
+        receive_payload_types=tuple({**dict(theirs.codecs), **dict(ours.codecs)}.items()),
+        events_payload_type=events[0] if events else None,
+        receive_events_payload_types=tuple({**dict(theirs.events), **dict(ours.events)}.items()) if events else (),
         sends=direction in _SENDING and not is_nowhere,
         receives=direction in _RECEIVING,
         ptime=_ptime(media),
-        fmtp=_fmtp(media, sent[0]),
+        fmtp=fmtp(media, payload_type),
+        events_clock_rate=events[1] if events else 8000,
+        receive_comfort_noise_payload_types=tuple(dict.fromkeys((*theirs.comfort_noise, *ours.comfort_noise))),
+        keys=keys,
     )
 
 
 # --- reading a description ---
 
 
-def _choose(description: SessionDescription, names: tuple[str, ...]) -> tuple[int, Codec, int]:
-    """The first audio section that we can do, and of its codecs the one that we like best."""
+def _choose(
+    description: SessionDescription, names: tuple[str, ...], srtp: SRTPPolicy
+) -> tuple[int, Formats, Crypto | None]:
+    """The first audio section that we can do, one with SRTP before others; what of it we can do, and its key."""
+    plain = None
     for index, media in enumerate(description.media):
-        if _is_possible(description, media):
-            offered = [(number, codec) for number, codec in _codecs_of(media) if codec.name in names]
-            if offered:
-                number, codec = min(offered, key=lambda each: names.index(each[1].name))
-                return index, codec, number
-    raise NegotiationError(f"no audio in {', '.join(names)} over {AVP}")
+        formats = Formats.parse(media).only(set(names))
+        if not _is_possible(description, media) or not formats.codecs:
+            continue
+        crypto = None if srtp is SRTPPolicy.OFF else next(iter(_cryptos(media)), None)
+        if crypto is not None:
+            return index, formats, crypto
+        if plain is None and srtp is not SRTPPolicy.REQUIRED and media.protocol not in _SECURE:
+            plain = index, formats, None
+    if plain is None:
+        raise NegotiationError(
+            f"no audio in {', '.join(names)} over {_PROFILES[srtp]}: {description.summary()} was offered"
+        )
+    return plain
 
 
 def _is_possible(description: SessionDescription, media: MediaDescription) -> bool:
@@ -192,60 +243,47 @@ def _is_possible(description: SessionDescription, media: MediaDescription) -> bo
 
 def _host(description: SessionDescription, media: MediaDescription) -> str:
     """The address as the kernel writes it, so that a packet's source can be compared with it."""
-    text = media.host or description.host or description.origin_host
+    text = (media.host or description.host or description.origin_host).partition("%")[0]  # a zone is the peer's own
     try:
-        return str(ip_address(text))
+        address = ip_address(text)
     except ValueError:
         return text
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)
 
 
 def _audio_at(sections: tuple[MediaDescription, ...]) -> int:
-    """Which section of a description of ours is the audio: the one that is not refused."""
+    """Which section of a description of ours is the audio: the one that is not refused, else the first is reused."""
     return next((i for i, media in enumerate(sections) if media.kind == "audio" and media.port != 0), 0)
 
 
-def _codecs_of(media: MediaDescription) -> list[tuple[int, Codec]]:
-    """Payload type and codec of every format that we know, in the peer's order."""
-    names = _rtpmap(media)
-    found = []
-    for number in _payload_types(media.formats):
-        name = names.get(number) or _STATIC.get(number, "")
-        codec = codec_named(name.split("/")[0])
-        if codec is not None and _is_same(name, codec):
-            found.append((number, codec))
-    return found
+def _cryptos(media: MediaDescription) -> list[Crypto]:
+    """The keys that it carries and that we can use, as the peer prefers them."""
+    return [crypto for value in media.values("crypto") if (crypto := Crypto.parse(value)) is not None]
 
 
-def _is_same(rtpmap: str, codec: Codec) -> bool:
-    """Whether the clock rate and the channels are the codec's; one channel need not be said."""
-    said = rtpmap.split("/")[1:]
-    return [*said, "1"][:2] == [str(codec.clock_rate), str(codec.channels)]
+def _key_for(crypto: Crypto, keys: tuple[Crypto, ...]) -> Crypto:
+    """Ours of the same suite, with the offer's tag (RFC 4568 §5.1.2)."""
+    return replace({each.suite: each for each in keys}[crypto.suite], tag=crypto.tag)
 
 
-def _fmtp(media: MediaDescription, payload_type: int) -> str:
-    """The format's parameters (RFC 8866 §6.15)."""
-    said = (value.partition(" ") for value in media.values("fmtp"))
-    return next((parameters.strip() for number, _, parameters in said if number == str(payload_type)), "")
+def _answered_keys(ours: MediaDescription, theirs: MediaDescription) -> SRTPKeys | None:
+    """The key of ours that the answer's tag names, and the peer's; None when the answer is a plain one.
+
+    NegotiationError when a key is there and fits none of ours (RFC 4568 §5.1.3): neither side would hear the other.
+    """
+    offered = {crypto.tag: crypto for crypto in _cryptos(ours)}
+    if not offered or not theirs.values("crypto"):
+        return None
+    for crypto in _cryptos(theirs):
+        mine = offered.get(crypto.tag)
+        if mine is not None and mine.suite == crypto.suite:
+            return _keys(mine, crypto)
+    raise NegotiationError("the answer refuses the audio: its key fits none of ours")
 
 
-def _payload_types(texts: Iterable[str]) -> list[int]:
-    return [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= 127]
-
-
-def _rtpmap(media: MediaDescription) -> dict[int, str]:
-    names = {}
-    for value in media.values("rtpmap"):
-        number, _, name = value.partition(" ")
-        for payload_type in _payload_types([number]):
-            names[payload_type] = name.strip()
-    return names
-
-
-def _events_of(media: MediaDescription) -> int | None:
-    """Its payload type for telephone-event (RFC 4733), if it has one."""
-    formats = _payload_types(media.formats)
-    names = _rtpmap(media).items()
-    return next((number for number, name in names if name.lower() == _EVENTS and number in formats), None)
+def _keys(mine: Crypto, theirs: Crypto) -> SRTPKeys:
+    return SRTPKeys(suite=mine.suite, local=mine.key, remote=theirs.key)
 
 
 def _ptime(media: MediaDescription) -> int:
@@ -279,11 +317,12 @@ def _direction(description: SessionDescription, media: MediaDescription) -> str:
 # --- writing ours ---
 
 
-def _number_of(codec: Codec) -> int:
-    """The payload type that we offer a codec under."""
-    if codec.payload_type is not None:
-        return codec.payload_type
-    return _FIRST_DYNAMIC + _DYNAMIC.index(codec.name)
+def _profile(srtp: SRTPPolicy, before: MediaDescription | None) -> str:
+    """The one that was used before, unless RTP might be plain in it."""
+    is_required = srtp is SRTPPolicy.REQUIRED
+    if before is not None and before.port and (before.values("crypto") or not is_required):
+        return before.protocol
+    return SAVP if is_required else AVP
 
 
 def _direction_of(*, sends: bool, receives: bool) -> str:
@@ -292,19 +331,30 @@ def _direction_of(*, sends: bool, receives: bool) -> str:
     return "recvonly" if receives else "inactive"
 
 
-def _audio(local: Local, codecs: list[tuple[int, Codec]], events: int | None, direction: str) -> MediaDescription:
-    formats = [str(number) for number, _ in codecs]
+def _audio(
+    local: Local,
+    formats: list[Format],
+    *,
+    direction: str,
+    protocol: str,
+    is_multiplexed: bool,
+    crypto: tuple[Crypto, ...],
+) -> MediaDescription:
     attributes: list[tuple[str, str | None]] = []
-    for number, codec in codecs:
-        attributes.append(("rtpmap", f"{number} {codec.rtpmap}"))
-        if codec.fmtp is not None:
-            attributes.append(("fmtp", f"{number} {codec.fmtp}"))
-    if events is not None:
-        formats.append(str(events))
-        attributes += [("rtpmap", f"{events} {_EVENTS}"), ("fmtp", f"{events} 0-15")]
-    attributes += [("ptime", str(FRAME_MS)), (direction, None)]
+    for each in formats:
+        attributes.append(("rtpmap", f"{each.payload_type} {each.rtpmap}"))
+        if each.fmtp is not None:
+            attributes.append(("fmtp", f"{each.payload_type} {each.fmtp}"))
+    attributes.append(("ptime", str(FRAME_MS)))
+    attributes += [("crypto", Concealed(each.format())) for each in crypto]
+    attributes += [("rtcp-mux", None)] if is_multiplexed else []
+    attributes.append((direction, None))
     return MediaDescription(
-        kind="audio", port=local.port, protocol=AVP, formats=tuple(formats), attributes=tuple(attributes)
+        kind="audio",
+        port=local.port,
+        protocol=protocol,
+        formats=tuple(str(each.payload_type) for each in formats),
+        attributes=tuple(attributes),
     )
 
 
@@ -313,7 +363,7 @@ def _refused(media: MediaDescription) -> MediaDescription:
 
 
 def _describe(
-    local: Local, media: tuple[MediaDescription, ...], previous: SessionDescription | None
+    local: Local, media: tuple[MediaDescription, ...], previous: SessionDescription | None, *, timing: str = "0 0"
 ) -> SessionDescription:
     """The version rises when, and only when, something changed (RFC 3264 §8)."""
     description = SessionDescription(
@@ -321,6 +371,7 @@ def _describe(
         version=previous.version if previous else 1,
         origin_host=local.host,
         host=local.host,
+        timing=timing,
         media=media,
     )
     return description if previous in (None, description) else replace(description, version=description.version + 1)

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from sip_bridge.media import comfort_noise
 from sip_bridge.media.codec import FRAME_MS, NARROWBAND, Codec, Decoder
+from sip_bridge.media.comfort_noise import PAYLOAD_TYPE
 from sip_bridge.media.dtmf_receiver import DTMFReceiver, Press
 from sip_bridge.media.jitter import JitterBuffer
 from sip_bridge.media.negotiation import Stream
@@ -20,6 +20,8 @@ class Incoming:
         self._presses = DTMFReceiver()
         self._stream: Stream | None = None
         self._codecs: dict[int, Codec] = {}  # by payload type
+        self._events: dict[int, int] = {}  # clock rates of key presses, by payload type
+        self._noises: set[int] = set()
         self._codec: Codec | None = None  # of the packet that came last
         self._decoder: Decoder | None = None
         self._ssrc: int | None = None
@@ -32,6 +34,8 @@ class Incoming:
         """What may come from now on."""
         self._stream = stream
         self._codecs = dict(stream.receive_payload_types)
+        self._events = dict(stream.receive_events_payload_types)
+        self._noises = {PAYLOAD_TYPE, *stream.receive_comfort_noise_payload_types}
 
     def receive(self, packet: RTPPacket, now: float) -> None:
         """A packet of the peer's; one of a payload type that was not agreed on is counted and not heard.
@@ -41,11 +45,11 @@ class Incoming:
         stream = self._stream
         if stream is None:
             return
-        is_press = packet.payload_type in stream.receive_events_payload_types
-        if is_press:
+        events_rate = self._events.get(packet.payload_type)
+        if events_rate is not None:
             for press in self._presses.receive(packet):
-                self._on_press(press, stream.codec.clock_rate)
-        codec = None if is_press else self._codecs.get(packet.payload_type)
+                self._on_press(press, events_rate)
+        codec = None if events_rate is not None else self._codecs.get(packet.payload_type)
         for each in self.receiver.receive(packet, now, clock_rate=codec.clock_rate if codec else None):
             if self.sinks and each.payload and stream.receives:
                 self._hear(each)
@@ -82,7 +86,7 @@ class Incoming:
     def _hear(self, packet: RTPPacket) -> None:
         codec = self._codecs.get(packet.payload_type)
         if codec is None:
-            if packet.payload_type == comfort_noise.PAYLOAD_TYPE and self._jitter.clock_rate == NARROWBAND:
+            if packet.payload_type in self._noises and self._jitter.clock_rate == NARROWBAND:
                 self._jitter.put_noise(packet.timestamp, packet.payload)
             return
         is_other = packet.ssrc != self._ssrc

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from sip_bridge.errors import NegotiationError
 from sip_bridge.media.dtmf_receiver import Press
-from sip_bridge.media.negotiation import Local, Stream, accept_answer, answer_offer, create_offer
+from sip_bridge.media.negotiation import Stream
+from sip_bridge.media.offer_answer import OfferAnswer
 from sip_bridge.media.quality import mos
 from sip_bridge.media.reports import Reports, report_interval
 from sip_bridge.media.rtp import ReceptionStatistics, RTPPacket, RTPSender
-from sip_bridge.media.sdp import SessionDescription
+from sip_bridge.media.srtp import SRTPPolicy
 from sip_bridge.phone.audio import AudioSink, AudioSource, Clip, load
 from sip_bridge.phone.incoming import Incoming
 from sip_bridge.phone.outgoing import Outgoing
@@ -61,16 +61,10 @@ class MediaSession:
         signalling_host: str | None = None,
         entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self._advertised_host = advertised_host
         self._pacer = pacer
-        self._codecs = codecs
         self._entropy = entropy
         self._is_closed = False
-        self._session_id = int.from_bytes(entropy(4))
-        self._offer: SessionDescription | None = None
-        self._said: SessionDescription | None = None  # our offer or answer that came last
-        self._direction = "sendrecv"  # what we want; a peer's offer does not end our hold
-        self._agreed_direction = "sendrecv"
+        self._exchange = OfferAnswer(host=advertised_host, codecs=codecs, srtp=SRTPPolicy.OFF, entropy=entropy)
         self._stream: Stream | None = None
         self._is_sending = False
         self._next_report = self._report_frames(is_first=True)
@@ -163,40 +157,25 @@ class MediaSession:
 
     # --- offer and answer ---
 
-    def _local(self) -> Local:
-        return Local(
-            host=self._advertised_host,
-            port=self.port,
-            codecs=self._codecs,
-            session_id=self._session_id,
-            direction=self._direction,
-        )
-
     def create_offer(self, *, direction: str | None = None) -> bytes:
         """Our first or further offer. ``sendonly`` or ``inactive`` holds the peer until ``sendrecv`` is said."""
-        self._direction = direction or self._direction
-        self._offer = self._said = create_offer(self._local(), previous=self._said)
-        return self._offer.format()
+        return self._exchange.create_offer(self.port, direction=direction)
 
     def forget_offer(self) -> None:
         """The peer refused our offer: the direction that was agreed before holds."""
-        self._direction = self._agreed_direction
+        self._exchange.forget_offer()
 
     def accept_offer(self, body: bytes) -> bytes:
         """The answer to a first or further offer; NegotiationError when nothing fits: all stays as it was."""
-        offer = SessionDescription.parse(body)
-        self._said, stream = answer_offer(offer, self._local(), previous=self._said)
+        answer, stream = self._exchange.accept_offer(body, self.port)
         self._agree(stream)
-        return self._said.format()
+        return answer
 
     def accept_answer(self, body: bytes) -> None:
         """The peer's answer to our offer; NegotiationError when it refuses the audio."""
-        if self._offer is None:
-            raise NegotiationError("an answer to no offer")
-        self._agree(accept_answer(self._offer, SessionDescription.parse(body)))
+        self._agree(self._exchange.accept_answer(body))
 
     def _agree(self, stream: Stream) -> None:
-        self._agreed_direction = self._direction
         self._stream = stream
         self._transport.agree(stream.remote, stream.remote_rtcp)
         self._incoming.agree(stream)

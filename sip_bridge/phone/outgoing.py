@@ -83,7 +83,7 @@ class Outgoing:
         if inband:
             self._keys.append((KeyTones(keys, duration_ms=duration_ms, gap_ms=gap_ms), on_pressed))
             return
-        rate = self._stream.codec.clock_rate
+        rate = self._stream.events_clock_rate
         duration, gap = duration_ms * rate // 1000, gap_ms * rate // 1000
         self._keys.append((event_frames(keys, duration=duration, gap=gap, frame=frame_samples(rate)), on_pressed))
 
@@ -154,7 +154,7 @@ class Outgoing:
                 self._press_timestamp = self._sender.timestamp
             self._pause()
             for packet in frame.packets:
-                at = self._press_timestamp + packet.offset
+                at = self._press_timestamp + packet.offset * stream.codec.clock_rate // stream.events_clock_rate
                 number, marker = stream.events_payload_type, frame.starts and packet is frame.packets[0]
                 self._send(self._sender.packet(number, packet.payload, timestamp=at, marker=marker))
             return True

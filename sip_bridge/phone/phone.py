@@ -16,6 +16,7 @@ from sip_bridge.errors import (
     SipBridgeError,
 )
 from sip_bridge.media.negotiation import check_offer, described_host
+from sip_bridge.media.srtp import SRTPPolicy
 from sip_bridge.phone.call import RING_LIMIT, Announcement, VoIPCall
 from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.codes import CodeLock
@@ -273,7 +274,7 @@ class VoIPPhone:
     def _respond(self, call: VoIPCall, event: CallReceived) -> None:
         endpoint, now = self.client.endpoint, self.client.now
         try:
-            check_offer(event.offer, codecs=self.account.codecs)
+            check_offer(event.offer, codecs=self.account.codecs, srtp=SRTPPolicy.OFF)
         except NegotiationError:
             endpoint.reject(event.call, SIPStatus.NOT_ACCEPTABLE_HERE, now)
             return

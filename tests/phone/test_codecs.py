@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Self
 
@@ -83,7 +84,7 @@ async def test_another_codec_in_mid_call_changes_the_sound_and_not_its_flow() ->
         heard = []
         for name, sound in (("PCMA", narrow), ("opus", wide), ("G722", wide), ("PCMA", narrow)):
             pair.far_ear.pcm.clear()
-            pair.near._codecs = (name,)
+            pair.near._exchange._local = replace(pair.near._exchange._local, codecs=(name,))
             pair.near.accept_answer(pair.far.accept_offer(pair.near.create_offer()))
             pair.near.join(Clip(to_pcm(sound), rate=RATES[name]))
             await pair.tick(30)
