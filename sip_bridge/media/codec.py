@@ -3,10 +3,11 @@
 PCM inside is signed 16-bit little-endian mono ``bytes``, in frames of 20 ms, at the rate of the codec in use.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from sip_bridge.errors import MediaError
 from sip_bridge.media import codecs_av, g711
 
 NARROWBAND: Final = 8000  # samples a second
@@ -156,6 +157,16 @@ _PREFERRED: Final = ("G722", "opus", "PCMU", "PCMA")  # why: docs/adr/0007-audio
 def codec_named(name: str) -> Codec | None:
     """A codec by its name in SDP, in capitals or not (RFC 8866 §6.6)."""
     return _BY_NAME.get(name.upper())
+
+
+def check_codecs(names: Iterable[str]) -> None:
+    """MediaError for a name that is no codec's, or whose codec needs what is not installed."""
+    for name in names:
+        codec = CODECS.get(name)
+        if codec is None:
+            raise MediaError(f"{name}: expected one of {', '.join(CODECS)}")
+        if not codec.is_available:
+            raise MediaError(f"{name} is not in the plain installation: it needs {codecs_av.EXTRA}")
 
 
 def default_codecs() -> tuple[str, ...]:

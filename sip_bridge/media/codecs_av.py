@@ -27,12 +27,12 @@ _PRIMING: Final = 960  # samples: more than the resampler holds back
 
 
 def is_installed() -> bool:
-    """Whether PyAV is there, and loads."""
+    """Whether PyAV is there, loads, and has both codecs: one that was built by hand may lack libopus."""
     try:
-        _av()
+        known: set[str] = _av().codecs_available
     except MediaError:
         return False
-    return True
+    return {"g722", "libopus"} <= known
 
 
 def _av() -> "ModuleType":

@@ -15,6 +15,7 @@ from sip_bridge.errors import (
     NotAllowedError,
     SipBridgeError,
 )
+from sip_bridge.media.codec import check_codecs
 from sip_bridge.media.negotiation import check_offer, described_host
 from sip_bridge.media.srtp import SRTPPolicy
 from sip_bridge.phone.call import RING_LIMIT, Announcement, VoIPCall
@@ -68,7 +69,8 @@ class VoIPPhone:
         self._outcomes: dict[str, asyncio.Future[Outcome]] = {}
 
     def start(self) -> None:
-        """Serve the line, and register it if it has a registrar."""
+        """Serve the line, and register it if it has a registrar; MediaError for a codec that there is not."""
+        check_codecs(self.account.codecs)
         self.client.add_line(line_of(self.account), self)
         if isinstance(self.account, RegisteredAccount):
             self.register()

@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sip_bridge.errors import MediaError
-from sip_bridge.media.codec import CODECS, FRAME_MS, WIDEBAND, Codec, codec_named, default_codecs, frame_bytes
+from sip_bridge.media.codec import (
+    CODECS,
+    FRAME_MS,
+    WIDEBAND,
+    Codec,
+    check_codecs,
+    codec_named,
+    default_codecs,
+    frame_bytes,
+)
 from sip_bridge.media.codecs_av import OPUS_PTIMES
 from sip_bridge.media.pcm import peak
 from tests.sound import Comparison, Signal, chirp, compare, from_pcm, speech, to_pcm, tone
@@ -197,10 +206,23 @@ def test_the_best_of_what_is_installed_comes_first() -> None:
     assert default_codecs() == ("G722", "opus", "PCMU", "PCMA")
 
 
+def test_a_pyav_without_libopus_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("av.codecs_available", {"g722", "opus"})
+    assert default_codecs() == ("PCMU", "PCMA")
+
+
+def test_what_is_no_codec_is_refused_by_name() -> None:
+    check_codecs(CODECS)
+    with pytest.raises(MediaError, match=r"^OPUS: expected one of PCMU, PCMA, G722, opus$"):
+        check_codecs(("PCMU", "OPUS"))
+
+
 def test_without_the_extra_there_is_g711_and_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     assert default_codecs() == ("PCMU", "PCMA")
     assert [codec.is_available for codec in CODECS.values()] == [True, True, False, False]
+    with pytest.raises(MediaError, match=r"^opus is not in the plain installation: it needs sip-bridge\[audio\]$"):
+        check_codecs(("PCMU", "opus"))
     with pytest.raises(MediaError, match=r"^G\.722 and Opus need sip-bridge\[audio\]: "):
         OPUS.encoder(FRAME_MS, "")
     with pytest.raises(MediaError, match=r"^G\.722 and Opus need sip-bridge\[audio\]: "):

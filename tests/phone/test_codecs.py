@@ -1,6 +1,7 @@
 """Sound between two of our media sessions with each codec, in packets of any length, and over a change of codec."""
 
 import random
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import pairwise
@@ -8,12 +9,15 @@ from typing import Self
 
 import pytest
 
+from sip_bridge.errors import MediaError
 from sip_bridge.media.codec import CODECS
 from sip_bridge.phone.audio import Clip
+from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.media import MediaSession
 from sip_bridge.phone.ports import PortAllocator
-from sip_bridge.phone.settings import PortRange
+from sip_bridge.phone.settings import PortRange, SIPSettings
 from tests.phone.peer import Ear, HandPacer, Peer, until
+from tests.phone.phones import Phone, running, talking
 from tests.sound import chirp, compare, from_pcm, to_pcm
 
 PORTS = PortAllocator(PortRange(low=18100, high=18999))
@@ -185,3 +189,30 @@ async def test_comfort_noise_of_another_clock_than_the_codecs_is_not_heard(
     await until(lambda: session.statistics.packets_received == 4)
     pacer.tick(30)
     assert max(ear.samples()) < 8
+
+
+# --- whole calls ---
+
+
+async def agreed(alice: Phone, bob: Phone) -> tuple[str | None, str | None]:
+    """What a call from one to the other is in."""
+    call = await talking(alice, bob)
+    (other,) = bob.phone.calls.values()
+    codecs = (call.media.codec, other.media.codec)
+    call.hangup()
+    await bob.until(lambda: not bob.phone.calls)
+    return codecs
+
+
+async def test_the_one_who_is_called_chooses_and_wideband_is_the_first_choice() -> None:
+    async with running("alice") as alice, running("bob") as bob, running("eve", codecs=("opus", "PCMU")) as eve:
+        assert await agreed(alice, bob) == ("G722", "G722")
+        assert await agreed(alice, eve) == ("opus", "opus")
+        assert await agreed(eve, alice) == ("opus", "opus")
+
+
+async def test_a_line_with_a_codec_that_is_not_installed_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    phone = Phone(SIPClient(SIPSettings(port=0)), "alice", codecs=("PCMU", "opus"))
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(MediaError, match=r"^opus is not in the plain installation: it needs sip-bridge\[audio\]$"):
+        phone.phone.start()
