@@ -715,6 +715,8 @@ def test_what_mqtt_shows_is_json(loaded: Load) -> None:
                 "codecs": ["G722", "opus", "PCMU", "PCMA"],
                 "accept_transfers": False,
                 "max_duration": 14400,
+                "media_timeout": 30,
+                "media_lost": "hangup",
                 "dtmf": {
                     "terminator": "#",
                     "max_digits": 16,

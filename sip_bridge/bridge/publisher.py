@@ -9,7 +9,17 @@ from sip_bridge.bridge import translate
 from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.contract import Topics
 from sip_bridge.phone.call import VoIPCall
-from sip_bridge.phone.events import CallChanged, CallFinished, DTMFEntered, DTMFPressed, PhoneEvent, PlaybackEnded
+from sip_bridge.phone.events import (
+    CallChanged,
+    CallFinished,
+    DTMFEntered,
+    DTMFPressed,
+    LineEvent,
+    MediaFound,
+    MediaLost,
+    PhoneEvent,
+    PlaybackEnded,
+)
 from sip_bridge.phone.phone import VoIPPhone
 from sip_bridge.sip.events import (
     CallSignaled,
@@ -106,10 +116,20 @@ class Publisher:
                 self._entered(phone, event)
             case PlaybackEnded():
                 self._played(phone, event)
-            case RegistrationChanged():
-                self._registration_changed(phone, event)
+            case MediaLost(call=call, seconds=seconds):
+                fields = self._of_call(phone, call, "MEDIA_LOST") | {"origin": contract.Origin.LOCAL}
+                self._emit(phone, contract.MediaLostEvent(**fields, silent_seconds=round(seconds, 3)))
+            case MediaFound():
+                pass  # the contract has no word for it
             case CallChanged():
                 self.show_calls(phone)
+            case _:
+                self._tell_of_line(phone, event)
+
+    def _tell_of_line(self, phone: VoIPPhone, event: LineEvent) -> None:
+        match event:
+            case RegistrationChanged():
+                self._registration_changed(phone, event)
             case MessageReceived():
                 self._message_received(phone, event)
             case MessagesWaiting(waiting=waiting, new=new, old=old):

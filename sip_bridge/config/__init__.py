@@ -393,6 +393,8 @@ _ANY_ACCOUNT: Final[_Keys] = {
     vol.Optional("allow_dial"): valid.list_of(valid.text),
     vol.Optional("accept_transfers"): valid.boolean,
     vol.Optional("max_duration"): valid.integer(1, 86400),
+    vol.Optional("media_timeout"): valid.integer(0, 3600),
+    vol.Optional("media_lost"): valid.one_of("hangup", "keep"),
     vol.Optional("dtmf"): DTMF,
     vol.Optional("contacts"): _CONTACTS,
     vol.Optional("codecs"): _codecs,

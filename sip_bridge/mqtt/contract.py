@@ -419,6 +419,13 @@ class PlaybackDoneEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MediaLostEvent(Event):
+    """``MEDIA_LOST``: for ``silent_seconds`` no sound of the other party came, though nobody is on hold."""
+
+    silent_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationChangedEvent(Event):
     """``REGISTRATION_CHANGED``."""
 
@@ -440,6 +447,7 @@ _EVENT_CLASSES: Final[Mapping[str, type[Event]]] = {
     "CALL_ENDED": CallEndedEvent,
     "DTMF": DTMFEvent,
     "DTMF_SEQUENCE": DTMFSequenceEvent,
+    "MEDIA_LOST": MediaLostEvent,
     "MESSAGE": MessageEvent,
     "PLAYBACK_DONE": PlaybackDoneEvent,
     "REGISTRATION_CHANGED": RegistrationChangedEvent,

@@ -7,9 +7,17 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from sip_bridge.errors import InvalidStateError, MediaError, NegotiationError, RequestRefusedError
-from sip_bridge.phone.events import CallChanged, CallFinished, CallLimit, PlaybackEnded, SendMethod
+from sip_bridge.phone.events import (
+    CallChanged,
+    CallFinished,
+    CallLimit,
+    MediaFound,
+    MediaLost,
+    PlaybackEnded,
+    SendMethod,
+)
 from sip_bridge.phone.keys import CallKeys
-from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaSession, PlaybackFinished
+from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaResumed, MediaSession, MediaStopped, PlaybackFinished
 from sip_bridge.phone.outcomes import Outcomes
 from sip_bridge.phone.transfer import CallTransfer
 from sip_bridge.sip.events import (
@@ -327,6 +335,7 @@ class VoIPCall:
 
     def _answered(self) -> None:
         self._end_after(self._phone.account.max_duration, CallLimit.MAX_DURATION)
+        self.media.watch_silence(self._phone.account.media_timeout)
         self.answered_at = time.time()
         self._move(CallState.IN_CALL)
         self._report_outcome(SIPStatus.OK)
@@ -381,3 +390,12 @@ class VoIPCall:
                 self._phone.tell(PlaybackEnded(call=self, source=source, completed=completed, error=error))
                 if self._announcement is not None and self._announcement.hangup_after and self.is_talking:
                     self.hangup()
+            case MediaStopped(seconds=seconds):
+                self._media_lost(seconds)
+            case MediaResumed():
+                self._phone.tell(MediaFound(call=self))
+
+    def _media_lost(self, seconds: float) -> None:
+        self._phone.tell(MediaLost(call=self, seconds=seconds))
+        if self._phone.account.media_lost == "hangup" and self.is_talking:
+            self.end_for(CallLimit.MEDIA_LOST)

@@ -87,6 +87,22 @@ class PlaybackEnded:
     error: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaLost:
+    """The other party should have been heard for ``seconds`` and was not; told once, until `MediaFound`."""
+
+    call: "VoIPCall"
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaFound:
+    """After `MediaLost` the other party is heard again."""
+
+    call: "VoIPCall"
+
+
+LineEvent = RegistrationChanged | MessageReceived | MessagesWaiting | SubscriptionChanged | DialogStateReceived
 PhoneEvent = (
     CallSignaled
     | CallChanged
@@ -94,9 +110,7 @@ PhoneEvent = (
     | DTMFPressed
     | DTMFEntered
     | PlaybackEnded
-    | RegistrationChanged
-    | MessageReceived
-    | MessagesWaiting
-    | SubscriptionChanged
-    | DialogStateReceived
+    | MediaLost
+    | MediaFound
+    | LineEvent
 )

@@ -13,6 +13,7 @@ from sip_bridge.media.offer_answer import OfferAnswer
 from sip_bridge.media.quality import mos
 from sip_bridge.media.reports import Reports, report_interval
 from sip_bridge.media.rtp import ReceptionStatistics, RTPPacket, RTPSender
+from sip_bridge.media.silence import SilenceWatch
 from sip_bridge.media.srtp import SRTPPolicy
 from sip_bridge.phone.audio import AudioSink, AudioSource, Clip, load
 from sip_bridge.phone.incoming import Incoming
@@ -41,7 +42,19 @@ class PlaybackFinished:
     error: str | None = None
 
 
-MediaEvent = DTMFReceived | PlaybackFinished
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaStopped:
+    """Nothing came from the peer for ``seconds``, though it should have."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaResumed:
+    """After `MediaStopped` something came again."""
+
+
+MediaEvent = DTMFReceived | PlaybackFinished | MediaStopped | MediaResumed
 
 
 class MediaSession:
@@ -83,6 +96,7 @@ class MediaSession:
         self._outgoing = Outgoing(self._sender, send=self._transport.send, on_finished=self._finished)
         self._incoming = Incoming(on_press=self._pressed)
         self._reports = Reports(cname=entropy(8).hex(), sender=self._sender, receiver=self._incoming.receiver)
+        self._silence = SilenceWatch(0)
         self._source_name = ""
         self._plays = 0  # so that of two files being read the one that was asked for last is played
         self.on_event: Callable[[MediaEvent], None] = lambda _: None
@@ -181,6 +195,10 @@ class MediaSession:
         self._incoming.agree(stream)
         self._outgoing.agree(stream)
 
+    def watch_silence(self, timeout: float) -> None:
+        """The call is answered: from now on tell when nothing came for so many seconds; 0 never does."""
+        self._silence = SilenceWatch(timeout)
+
     # --- sending ---
 
     def start_sending(self) -> None:
@@ -236,6 +254,9 @@ class MediaSession:
         """The pacer's clock: 20 ms in each direction."""
         self._outgoing.tick(frames)
         self._incoming.tick()
+        stream = self._stream
+        if self._silence.tick(frames, expects=stream is not None and stream.sends and stream.receives):
+            self.on_event(MediaStopped(seconds=self._silence.silent_seconds))
         self._next_report -= frames
         if self._next_report <= 0 and not self._is_closed:
             self._next_report = self._report_frames(is_first=False)
@@ -248,6 +269,8 @@ class MediaSession:
 
     def _received(self, packet: RTPPacket) -> None:
         self.start_sending()
+        if self._silence.heard():
+            self.on_event(MediaResumed())
         self._incoming.receive(packet, asyncio.get_running_loop().time())
 
     def _received_rtcp(self, data: bytes) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from sip_bridge.media.codec import default_codecs
 from sip_bridge.sip.limits import LIMITS, Limits
@@ -28,6 +28,8 @@ PRIVATE_NETWORKS: Final[tuple[Network, ...]] = tuple(
 
 # A call that somebody forgot to hang up, or that a vanished peer left behind, ends at last. 4 hours, in seconds.
 MAX_DURATION: Final = 4 * 3600
+MEDIA_TIMEOUT: Final = 30
+MediaLostAction = Literal["hangup", "keep"]
 
 
 class Secret(str):
@@ -113,6 +115,8 @@ class DirectAccount:
     allow_dial: tuple[str, ...] = ("*",)
     accept_transfers: bool = False  # whether the other party of a call may have us call somebody else
     max_duration: float = MAX_DURATION  # seconds from the answer on
+    media_timeout: float = MEDIA_TIMEOUT  # seconds without a packet after which the sound is lost; 0: never
+    media_lost: MediaLostAction = "hangup"
     contacts: tuple[Contact, ...] = ()
     codecs: tuple[str, ...] = field(default_factory=default_codecs)  # by preference
     dtmf: DTMFSettings = DTMFSettings()
@@ -143,6 +147,8 @@ class RegisteredAccount:
     allow_dial: tuple[str, ...] = ("*",)
     accept_transfers: bool = False  # whether the other party of a call may have us call somebody else
     max_duration: float = MAX_DURATION  # seconds from the answer on
+    media_timeout: float = MEDIA_TIMEOUT  # seconds without a packet after which the sound is lost; 0: never
+    media_lost: MediaLostAction = "hangup"
     contacts: tuple[Contact, ...] = ()
     codecs: tuple[str, ...] = field(default_factory=default_codecs)  # by preference
     dtmf: DTMFSettings = DTMFSettings()

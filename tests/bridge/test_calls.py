@@ -1,16 +1,18 @@
 """Calls through the whole bridge: a phone at one end, an MQTT client at the other."""
 
 import asyncio
+import dataclasses
 import math
 import struct
 import wave
 from pathlib import Path
 
-from sip_bridge.bridge.service import Running
+from sip_bridge.bridge.service import Running, running
 from sip_bridge.phone.call import CallState
 from sip_bridge.sip.events import EndCause
 from sip_bridge.sip.status import SIPStatus
-from tests.bridge.conftest import TOPICS, Mqtt, Phone, as_json, ringing_uri
+from tests.bridge.conftest import DOOR, TOPICS, Mqtt, Phone, as_json, config_of, ringing_uri
+from tests.bridge.watcher import watching
 
 
 def write_tone(path: Path, *, seconds: float, frequency: float = 440.0) -> None:
@@ -252,3 +254,21 @@ async def test_a_line_takes_its_alias_and_no_user_at_all(mqtt: Mqtt, station: Ph
 async def test_a_name_that_is_nobodys_is_not_found(station: Phone, bridge: Running) -> None:
     await station.call(f"sip:nobody@127.0.0.1:{bridge.sip_port}")
     assert (await station.finished()).status == SIPStatus.NOT_FOUND
+
+
+async def test_a_caller_whose_sound_is_lost_is_told_of_and_hung_up(station: Phone) -> None:
+    quiet = dataclasses.replace(DOOR, media_timeout=0.3)
+    async with running(config_of(quiet)) as bridge, watching(bridge.mqtt_host, bridge.mqtt_port, "#") as watcher:
+        mqtt = Mqtt(watcher=watcher)
+        call = await station.call(f"sip:door@127.0.0.1:{bridge.sip_port}")
+        await mqtt.event("RINGING")
+        await mqtt.request("answer")
+        await station.state(CallState.IN_CALL)
+        await mqtt.event("ACK")
+        call.media.close()
+        lost = await mqtt.event("MEDIA_LOST")
+        ended = await mqtt.event("CALL_ENDED")
+    assert (lost.call_id, lost.origin, lost.state) == (call.call_id, "local", "in_call")
+    assert lost.silent_seconds >= 0.3
+    assert ended.end_reason == "media_lost"
+    assert ended.quality is not None

@@ -10,7 +10,7 @@ import pytest
 from sip_bridge.errors import InvalidStateError, LocalProtocolError, RequestRefusedError
 from sip_bridge.phone.call import Announcement, CallState
 from sip_bridge.phone.client import SIPClient
-from sip_bridge.phone.events import CallFinished, CallLimit, DTMFPressed
+from sip_bridge.phone.events import CallFinished, CallLimit, DTMFPressed, MediaLost
 from sip_bridge.phone.settings import SIPSettings
 from sip_bridge.sip.events import EndCause
 from sip_bridge.sip.status import SIPStatus
@@ -107,6 +107,36 @@ async def test_a_client_can_stop_while_something_plays_that_the_call_is_to_end_w
         await heard.wait()
     assert alice.phone.calls == {}
     await bob.until(lambda: bob.states == [])
+
+
+async def test_a_call_whose_other_party_falls_silent_is_hung_up(alice: Phone) -> None:
+    async with running("bob", media_timeout=0.3) as bob:
+        call = await talking(alice, bob)
+        call.media.close()
+        await bob.until(lambda: isinstance(bob.told[-1], CallFinished))
+    lost, finished = (event for event in bob.told if isinstance(event, MediaLost | CallFinished))
+    assert isinstance(lost, MediaLost)
+    assert isinstance(finished, CallFinished)
+    assert lost.seconds >= 0.3
+    assert (finished.cause, finished.limit) == (EndCause.HANGUP_LOCAL, CallLimit.MEDIA_LOST)
+
+
+async def test_a_call_that_is_to_be_kept_outlasts_the_silence_of_its_other_party(alice: Phone) -> None:
+    async with running("bob", media_timeout=0.1, media_lost="keep") as bob:
+        call = await talking(alice, bob)
+        call.media.close()
+        await bob.until(lambda: isinstance(bob.told[-1], MediaLost))
+        assert bob.states == [CallState.IN_CALL]
+
+
+async def test_on_hold_silence_is_what_was_asked_for(alice: Phone) -> None:
+    async with running("bob", media_timeout=0.1) as bob:
+        call = await talking(alice, bob)
+        await call.hold()
+        await asyncio.sleep(0.3)
+        assert bob.states == [CallState.ON_HOLD]
+        assert not any(isinstance(event, MediaLost) for event in bob.told)
+        await call.resume()
 
 
 async def test_a_blind_transfer_leaves_the_other_two_talking(alice: Phone, bob: Phone, carol: Phone) -> None:

@@ -16,7 +16,7 @@ from sip_bridge.media.pcm import samples_of
 from sip_bridge.media.rtcp import Goodbye, ReceiverReport, ReportBlock, SenderReport, SourceDescription, format_rtcp
 from sip_bridge.media.rtp import ReceptionStatistics
 from sip_bridge.phone.audio import load
-from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaSession, PlaybackFinished
+from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaResumed, MediaSession, MediaStopped, PlaybackFinished
 from sip_bridge.phone.pacer import Pacer
 from sip_bridge.phone.ports import PortAllocator
 from sip_bridge.phone.rtp_transport import MAX_DATAGRAM
@@ -561,6 +561,49 @@ async def test_a_further_offer_moves_the_sound_to_another_address(
 async def test_an_answer_without_an_offer_is_refused(session: MediaSession, peer: Peer) -> None:
     with pytest.raises(NegotiationError, match="an answer to no offer"):
         session.accept_answer(peer.sdp())
+
+
+# --- silence ---
+
+
+async def test_a_peer_that_falls_silent_is_noticed_once_and_so_is_its_return(
+    talking: MediaSession, peer: Peer, pacer: HandPacer
+) -> None:
+    events = events_of(talking)
+    pacer.tick(100)
+    talking.watch_silence(0.1)
+    pacer.tick(4)
+    peer.say(talking.port, 1)
+    await until(lambda: talking.statistics.packets_received == 1)
+    pacer.tick(4)
+    assert events == []
+    pacer.tick(20)
+    assert events == [MediaStopped(seconds=0.1)]
+    peer.say(talking.port, 2)
+    peer.say(talking.port, 3)
+    await until(lambda: talking.statistics.packets_received == 3)
+    assert events == [MediaStopped(seconds=0.1), MediaResumed()]
+
+
+@pytest.mark.parametrize("direction", ["inactive", "sendonly", "recvonly"])
+async def test_nothing_is_missed_while_somebody_is_on_hold(
+    talking: MediaSession, peer: Peer, pacer: HandPacer, direction: str
+) -> None:
+    events = events_of(talking)
+    talking.watch_silence(0.1)
+    talking.accept_offer(peer.sdp(f"a={direction}"))
+    pacer.tick(50)
+    assert events == []
+    talking.accept_offer(peer.sdp())
+    pacer.tick(5)
+    assert events == [MediaStopped(seconds=0.1)]
+
+
+async def test_a_silence_may_end_the_call(talking: MediaSession, pacer: HandPacer) -> None:
+    talking.on_event = lambda _: talking.close()
+    talking.watch_silence(0.1)
+    pacer.tick(5)
+    assert pacer.senders == []
 
 
 # --- reports ---
