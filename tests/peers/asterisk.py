@@ -12,6 +12,8 @@
 | 208 | as 204; in wideband (<caller>.wav16) | | 634 | as 101, with PCMU; its sound is encrypted (SDES) |
 | 209 | answers and plays `sounds`/heard | | 635 | as 101, with PCMU; keys are tones in the sound |
 | 210 | plays `sounds`/heard, does not answer | | | |
+| 211 | answers and prints as many keys as `KEYS` has | | | |
+| 212 | answers and presses `KEYS` | | | |
 
 Who subscribes to 100 watches the calls of 101; a text to any number comes back to 620 as "Re: ...".
 """
@@ -36,6 +38,7 @@ USERS = {  # and what is special about them
     "634": "allow=!all,ulaw\nmedia_encryption=sdes\n",
     "635": "allow=!all,ulaw\ndtmf_mode=inband\n",
 }
+KEYS = "04AB165A29C4716*212AC4A4002965B1373*DB050BD5DA3D5A"  # no #: it would end what is read
 _RTP_PORTS = 200
 
 _FOLDERS = {
@@ -90,6 +93,12 @@ exten => 209,1,Answer()
  same => n,Wait(60)
 exten => 210,1,Progress()
  same => n,Playback({sounds}/heard,noanswer)
+ same => n,Wait(60)
+exten => 211,1,Answer()
+ same => n,Read(keys,,{count},,1,60)
+exten => 212,1,Answer()
+ same => n,Wait(0.2)
+ same => n,SendDTMF({keys},100,80)
  same => n,Wait(60)
 exten => _[16][023][0-5],1,Set(CALLERID(all)=Kitchen <101>)
  same => n,Dial(PJSIP/${{EXTEN}},60)
@@ -251,7 +260,9 @@ class Asterisk:
             "voicemail.conf": _VOICEMAIL,
             "musiconhold.conf": "[default]\nmode=files\ndirectory=/usr/share/asterisk/sounds/en\n",
             "rtp.conf": f"[general]\nrtpstart={rtp}\nrtpend={rtp + _RTP_PORTS - 1}\n",
-            "extensions.conf": _DIALPLAN.format(recordings=self.recordings, sounds=self.sounds, address=self.address),
+            "extensions.conf": _DIALPLAN.format(
+                recordings=self.recordings, sounds=self.sounds, address=self.address, keys=KEYS, count=len(KEYS)
+            ),
             "pjsip.conf": "[global]\ntype=global\ndebug=yes\n"
             + "".join(
                 f"[{protocol}]\ntype=transport\nprotocol={protocol}\nbind={self.address}\n"
