@@ -443,7 +443,7 @@ class MessageEvent(Event):
 AnyEvent = (
     MessageEvent | Event | CallEndedEvent | DTMFEvent | DTMFSequenceEvent | PlaybackDoneEvent | RegistrationChangedEvent
 )
-_EVENT_CLASSES: Final[Mapping[str, type[Event]]] = {
+EVENT_CLASSES: Final[Mapping[str, type[Event]]] = {
     "CALL_ENDED": CallEndedEvent,
     "DTMF": DTMFEvent,
     "DTMF_SEQUENCE": DTMFSequenceEvent,
@@ -722,7 +722,7 @@ def decode_event(data: bytes | str) -> Event:
     name = values.get("event")
     if not isinstance(name, str) or _EVENT_NAME.fullmatch(name) is None:
         raise ContractError("event: expected an upper-case name")
-    return _build(_EVENT_CLASSES.get(name, Event), values, lenient=False)
+    return _build(EVENT_CLASSES.get(name, Event), values, lenient=False)
 
 
 def decode_account_request(verb: str, data: bytes) -> AccountRequest:

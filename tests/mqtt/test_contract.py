@@ -58,7 +58,7 @@ _EVENTS: Final[list[st.SearchStrategy[Event]]] = [
     _made(contract.RegistrationChangedEvent, event=st.just("REGISTRATION_CHANGED")),
     _made(contract.MessageEvent, event=st.just("MESSAGE")),
 ]
-_PAYLOADS: Final = st.one_of(
+PAYLOADS: Final = st.one_of(
     _made(contract.Discovery),
     _made(contract.BridgeState),
     _made(contract.BridgeInfo, config=_OPEN),
@@ -69,6 +69,7 @@ _PAYLOADS: Final = st.one_of(
     _made(Response, data=_OPEN),
     _made(contract.LogRecord),
     _made(contract.Health),
+    _made(contract.TracedMessage),
     *_EVENTS,
 )
 _VERBS: Final = st.sampled_from(sorted(ACCOUNT_VERBS))
@@ -79,7 +80,7 @@ _NAMES: Final = st.from_regex(r"[A-Za-z_]{1,12}", fullmatch=True)
 # --- round trips ---------------------------------------------------------------------------------------------------
 
 
-@given(payload=_PAYLOADS)
+@given(payload=PAYLOADS)
 def test_what_is_encoded_decodes_to_itself(payload: object) -> None:
     assert contract.decode(type(payload), contract.encode(payload, NOW)) == payload
 
@@ -95,13 +96,13 @@ def test_a_request_decodes_to_itself(data: st.DataObject, verb: str) -> None:
     assert contract.decode_account_request(verb, contract.encode_request(request, NOW).encode()) == request
 
 
-@given(payload=_PAYLOADS)
+@given(payload=PAYLOADS)
 def test_every_payload_carries_schema_and_time(payload: object) -> None:
     values = json.loads(contract.encode(payload, NOW))
     assert (values["schema"], values["ts"]) == (1, "2026-11-18T11:06:40.125Z")
 
 
-@given(payload=_PAYLOADS)
+@given(payload=PAYLOADS)
 def test_a_reader_ignores_keys_that_it_does_not_know(payload: object) -> None:
     values = {**json.loads(contract.encode(payload, NOW)), "x-unknown": [1]}
     assert contract.decode(type(payload), json.dumps(values)) == payload
