@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sip_bridge import config
 from sip_bridge.config import BridgeSettings, Config, EmbeddedMQTT, ExternalMQTT, load, redacted, yaml_file
 from sip_bridge.errors import ConfigError
+from sip_bridge.media.srtp import SRTPPolicy
 from sip_bridge.phone.settings import (
     PRIVATE_NETWORKS,
     Contact,
@@ -124,6 +125,7 @@ accounts:
     allow_dial: []
     contacts: [{name: Kitchen, number: "**620"}]
     codecs: [pcma]
+    srtp: optional
     transport: tcp
     dtmf:
       terminator: "*"
@@ -184,6 +186,7 @@ state_dir: lasting/state
                 allow_dial=(),
                 contacts=(Contact(name="Kitchen", number="**620"),),
                 codecs=("PCMA",),
+                srtp=SRTPPolicy.OPTIONAL,
                 transport="tcp",
                 dtmf=DTMFSettings(
                     terminator="*",
@@ -369,6 +372,10 @@ def test_an_embedded_broker_may_listen_for_others_with_a_password(loaded: Load) 
             "1: accounts[0].codecs[1]: expected one of PCMU, PCMA, G722, opus; got 'ilbc'",
         ),
         (
+            "accounts: [{id: d, kind: direct, srtp: true}]",
+            "1: accounts[0].srtp: expected one of off, optional, required; got 'true'",
+        ),
+        (
             'accounts: [{id: d, kind: direct, name: "a\\r\\nb"}]',
             "1: accounts[0].name: expected text on one line, without control characters; got 'a\\r\\nb'",
         ),
@@ -475,6 +482,11 @@ def test_an_embedded_broker_may_listen_for_others_with_a_password(loaded: Load) 
 )
 def test_a_mistake_gets_one_line(text: str, line: str, complaint: Complain) -> None:
     assert complaint(text) == f"config.yaml:{line}"
+
+
+def test_off_is_a_word_as_any_other(loaded: Load) -> None:
+    accounts = loaded("accounts: [{id: d, kind: direct, srtp: off}, {id: e, kind: direct, srtp: required}]").accounts
+    assert [account.srtp for account in accounts] == [SRTPPolicy.OFF, SRTPPolicy.REQUIRED]
 
 
 def test_codecs_are_taken_by_preference_however_they_are_written(loaded: Load) -> None:
@@ -713,6 +725,7 @@ def test_what_mqtt_shows_is_json(loaded: Load) -> None:
                 "allow_dial": ["*"],
                 "contacts": [],
                 "codecs": ["G722", "opus", "PCMU", "PCMA"],
+                "srtp": "off",
                 "accept_transfers": False,
                 "max_duration": 14400,
                 "media_timeout": 30,

@@ -78,6 +78,7 @@ def call_info(call: VoIPCall) -> contract.CallInfo:
         answered_at=contract.rfc3339(call.answered_at) if call.answered_at is not None else None,
         codec=call.media.codec,
         muted=call.media.muted,
+        encrypted=call.media.encrypted,
     )
 
 

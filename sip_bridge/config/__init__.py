@@ -22,6 +22,7 @@ from sip_bridge.config.yaml_file import Document, KeyPath, Problem, Value, shown
 from sip_bridge.errors import ConfigError
 from sip_bridge.media.codec import CODECS, codec_named
 from sip_bridge.media.codecs_av import EXTRA
+from sip_bridge.media.srtp import SRTPPolicy
 from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.session import ProtocolVersion, Transport
 from sip_bridge.phone.settings import (
@@ -224,6 +225,10 @@ def _codecs(value: Value) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def _srtp(value: Value) -> SRTPPolicy:
+    return SRTPPolicy(valid.one_of(*SRTPPolicy)(value))
+
+
 def _algorithm(value: Value) -> str:
     name: str = valid.one_of("md5", "sha-256", "sha-512-256")(value)
     return name.upper()
@@ -398,6 +403,7 @@ _ANY_ACCOUNT: Final[_Keys] = {
     vol.Optional("dtmf"): DTMF,
     vol.Optional("contacts"): _CONTACTS,
     vol.Optional("codecs"): _codecs,
+    vol.Optional("srtp"): _srtp,
     vol.Optional("transport"): valid.one_of("udp", "tcp", "tls"),
     vol.Optional("password"): valid.secret,
 }

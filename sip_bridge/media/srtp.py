@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 from pylibsrtp import Error, Policy, Session
@@ -15,7 +15,7 @@ _LONGEST_LIFE: Final = 1 << 48  # packets, RFC 3711 §9.2
 _HARMLESS: Final = ("-", "WSH=")  # what says itself that it may be ignored, and a hint (RFC 4568 §6.3.6, §6.3.7)
 
 
-class SRTPPolicy(Enum):
+class SRTPPolicy(StrEnum):
     """What an account wants: plain RTP, SRTP where the other party can do it, or nothing but SRTP."""
 
     OFF = "off"

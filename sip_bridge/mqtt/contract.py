@@ -312,6 +312,7 @@ class CallInfo:
     codec: str | None = None
     muted: bool = False
     recording: bool = False
+    encrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

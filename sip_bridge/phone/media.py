@@ -71,13 +71,14 @@ class MediaSession:
         ports: PortAllocator,
         pacer: Pacer,
         codecs: tuple[str, ...],
+        srtp: SRTPPolicy = SRTPPolicy.OFF,
         signalling_host: str | None = None,
         entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._pacer = pacer
         self._entropy = entropy
         self._is_closed = False
-        self._exchange = OfferAnswer(host=advertised_host, codecs=codecs, srtp=SRTPPolicy.OFF, entropy=entropy)
+        self._exchange = OfferAnswer(host=advertised_host, codecs=codecs, srtp=srtp, entropy=entropy)
         self._stream: Stream | None = None
         self._is_sending = False
         self._next_report = self._report_frames(is_first=True)
@@ -85,12 +86,13 @@ class MediaSession:
             local_host=local_host,
             ports=ports,
             signalling_host=signalling_host,
+            is_srtp_required=srtp is SRTPPolicy.REQUIRED,
             on_rtp=self._received,
             on_rtcp=self._received_rtcp,
         )
         self._sender = RTPSender(
             ssrc=int.from_bytes(entropy(4)),
-            sequence=int.from_bytes(entropy(2)),
+            sequence=int.from_bytes(entropy(2)) & 0x7FFF,  # SRTP's first wrap must not be lost (RFC 3711 §3.3.1)
             timestamp=int.from_bytes(entropy(4)),
         )
         self._outgoing = Outgoing(self._sender, send=self._transport.send, on_finished=self._finished)
@@ -126,6 +128,11 @@ class MediaSession:
     def codec(self) -> str | None:
         """The codec that was agreed on."""
         return self._stream.codec.name if self._stream else None
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether sound goes over SRTP."""
+        return self._stream is not None and self._stream.keys is not None
 
     @property
     def held(self) -> bool:
@@ -191,7 +198,7 @@ class MediaSession:
 
     def _agree(self, stream: Stream) -> None:
         self._stream = stream
-        self._transport.agree(stream.remote, stream.remote_rtcp)
+        self._transport.agree(stream)
         self._incoming.agree(stream)
         self._outgoing.agree(stream)
 

@@ -72,6 +72,12 @@ class VoIPPhone:
         """Serve the line, and register it if it has a registrar; MediaError for a codec that there is not."""
         check_codecs(self.account.codecs)
         self.client.add_line(line_of(self.account), self)
+        if self.account.srtp is not SRTPPolicy.OFF and self.account.transport != "tls":
+            _LOG.warning(
+                "%s: the keys of srtp travel readable over %s: only transport: tls keeps them from others on the way",
+                self.account.id,
+                self.account.transport,
+            )
         if isinstance(self.account, RegisteredAccount):
             self.register()
 
@@ -276,7 +282,7 @@ class VoIPPhone:
     def _respond(self, call: VoIPCall, event: CallReceived) -> None:
         endpoint, now = self.client.endpoint, self.client.now
         try:
-            check_offer(event.offer, codecs=self.account.codecs, srtp=SRTPPolicy.OFF)
+            check_offer(event.offer, codecs=self.account.codecs, srtp=self.account.srtp)
         except NegotiationError:
             endpoint.reject(event.call, SIPStatus.NOT_ACCEPTABLE_HERE, now)
             return
@@ -294,6 +300,7 @@ class VoIPPhone:
             ports=self.client.ports,
             pacer=self.client.pacer,
             codecs=self.account.codecs,
+            srtp=self.account.srtp,
             signalling_host=flow.remote[0],
         )
 

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Final
 
 from sip_bridge.errors import InvalidStateError
+from sip_bridge.media.negotiation import Stream
 from sip_bridge.media.rtcp import is_rtcp
 from sip_bridge.media.rtp import RTPPacket
+from sip_bridge.media.srtp import SRTPContext
 from sip_bridge.phone.peer_lock import Address, PeerLock
 from sip_bridge.phone.ports import PortAllocator, SocketPair
 from sip_bridge.phone.transport.addresses import SocketAddress, link_of, without_interface
@@ -17,7 +19,10 @@ _BURST: Final = 16  # packets read before other tasks of the loop get their turn
 
 
 class RTPTransport:
-    """Takes RTP from the peer, as `PeerLock` knows it, and sends it there."""
+    """Takes RTP from the peer, as `PeerLock` knows it, and sends it there.
+
+    From the first keys on, and from the start where SRTP is ``required``, nothing passes that is not encrypted.
+    """
 
     def __init__(
         self,
@@ -25,6 +30,7 @@ class RTPTransport:
         local_host: str,
         ports: PortAllocator,
         signalling_host: str | None,
+        is_srtp_required: bool,
         on_rtp: Callable[[RTPPacket], None],
         on_rtcp: Callable[[bytes], bool],
     ) -> None:
@@ -32,6 +38,7 @@ class RTPTransport:
         self._ports = ports
         self._lock = PeerLock(signalling_host=None if signalling_host is None else without_interface(signalling_host))
         self._link = link_of(signalling_host)
+        self._srtp = SRTPContext() if is_srtp_required else None  # once there, it stays
         self._on_rtp = on_rtp
         self._on_rtcp = on_rtcp
         self._sockets: SocketPair | None = None
@@ -67,8 +74,12 @@ class RTPTransport:
         port: int = self._sockets[0].getsockname()[1]
         return port
 
-    def agree(self, remote: Address | None, remote_rtcp: Address | None) -> None:
-        """What the peer's description says; None while it has no address: the one before stays."""
+    def agree(self, stream: Stream) -> None:
+        """What the descriptions say; while the peer has no address the one before stays."""
+        remote, remote_rtcp = stream.remote, stream.remote_rtcp
+        if stream.keys is not None:
+            self._srtp = self._srtp or SRTPContext()
+            self._srtp.agree(stream.keys)
         has_moved = self._lock.agree(remote)
         if remote is not None and (has_moved or remote_rtcp != self._negotiated_rtcp):
             self._negotiated_rtcp = remote_rtcp
@@ -77,15 +88,17 @@ class RTPTransport:
     # --- sending ---
 
     def send(self, packet: bytes) -> None:
-        """Send RTP to the peer."""
-        if self._sockets is not None and self._lock.remote is not None:
-            _send_to(self._sockets[0], packet, (*self._lock.remote, *self._link))
+        """Send RTP to the peer; what can't be encrypted as it has to be is not sent."""
+        protected = packet if self._srtp is None else self._srtp.protect(packet)
+        if self._sockets is not None and self._lock.remote is not None and protected is not None:
+            _send_to(self._sockets[0], protected, (*self._lock.remote, *self._link))
 
     def send_rtcp(self, packet: bytes) -> None:
-        """Send RTCP to the peer."""
-        if self._sockets is not None and self._remote_rtcp is not None:
+        """Send RTCP to the peer; what can't be encrypted as it has to be is not sent."""
+        protected = packet if self._srtp is None else self._srtp.protect_rtcp(packet)
+        if self._sockets is not None and self._remote_rtcp is not None and protected is not None:
             is_shared = self._remote_rtcp == self._lock.remote
-            _send_to(self._sockets[0 if is_shared else 1], packet, (*self._remote_rtcp, *self._link))
+            _send_to(self._sockets[0 if is_shared else 1], protected, (*self._remote_rtcp, *self._link))
 
     # --- receiving ---
 
@@ -105,16 +118,18 @@ class RTPTransport:
                 return  # what came last ended the call
 
     def _received_rtcp(self, data: bytes, source: Address, _now: float) -> None:
-        if not self._lock.is_peers_host(source[0]):
+        plain = self._opened_rtcp(data) if self._lock.is_peers_host(source[0]) else None
+        if plain is None:
             self.from_elsewhere += 1
-        elif self._on_rtcp(data):
+        elif self._on_rtcp(plain):
             self._remote_rtcp = source
 
     def _received(self, data: bytes, source: Address, now: float) -> None:
         if is_rtcp(data):
             self._received_rtcp(data, source, now)
             return
-        packet = RTPPacket.parse(data) if self._lock.may_be(source, now) else None
+        plain = self._opened(data) if self._lock.may_be(source, now) else None
+        packet = None if plain is None else RTPPacket.parse(plain)
         if packet is None:
             self.from_elsewhere += 1
             return
@@ -123,6 +138,12 @@ class RTPTransport:
         if self._remote_rtcp == before:
             self._remote_rtcp = self._lock.remote  # shared with RTP, so it moves with it
         self._on_rtp(packet)
+
+    def _opened(self, data: bytes) -> bytes | None:
+        return data if self._srtp is None else self._srtp.unprotect(data)
+
+    def _opened_rtcp(self, data: bytes) -> bytes | None:
+        return data if self._srtp is None else self._srtp.unprotect_rtcp(data)
 
 
 def _send_to(sock: socket.socket, packet: bytes, address: SocketAddress) -> None:

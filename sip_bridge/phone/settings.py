@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from sip_bridge.media.codec import default_codecs
+from sip_bridge.media.srtp import SRTPPolicy
 from sip_bridge.sip.limits import LIMITS, Limits
 
 Network = IPv4Network | IPv6Network
@@ -119,6 +120,7 @@ class DirectAccount:
     media_lost: MediaLostAction = "hangup"
     contacts: tuple[Contact, ...] = ()
     codecs: tuple[str, ...] = field(default_factory=default_codecs)  # by preference
+    srtp: SRTPPolicy = SRTPPolicy.OFF
     dtmf: DTMFSettings = DTMFSettings()
 
 
@@ -151,6 +153,7 @@ class RegisteredAccount:
     media_lost: MediaLostAction = "hangup"
     contacts: tuple[Contact, ...] = ()
     codecs: tuple[str, ...] = field(default_factory=default_codecs)  # by preference
+    srtp: SRTPPolicy = SRTPPolicy.OFF
     dtmf: DTMFSettings = DTMFSettings()
 
 

@@ -11,7 +11,7 @@
 | 207 | answers and transfers the caller to 600 | | 630 to 633 | as 101; with one codec each: `CODECS` |
 | 208 | as 204; in wideband (<caller>.wav16) | | 634 | as 101, with PCMU; its sound is encrypted (SDES) |
 | 209 | answers and plays `sounds`/heard | | 635 | as 101, with PCMU; keys are tones in the sound |
-| 210 | plays `sounds`/heard, does not answer | | | |
+| 210 | plays `sounds`/heard, does not answer | | 636 | as 634, but who can't is talked to plainly |
 | 211 | answers and prints as many keys as `KEYS` has | | | |
 | 212 | answers and presses `KEYS` | | | |
 
@@ -37,6 +37,7 @@ USERS = {  # and what is special about them
     **{user: f"allow=!all,{codec}\n" for user, codec in CODECS.items()},
     "634": "allow=!all,ulaw\nmedia_encryption=sdes\n",
     "635": "allow=!all,ulaw\ndtmf_mode=inband\n",
+    "636": "allow=!all,ulaw\nmedia_encryption=sdes\nmedia_encryption_optimistic=yes\n",
 }
 KEYS = "04AB165A29C4716*212AC4A4002965B1373*DB050BD5DA3D5A"  # no #: it would end what is read
 _RTP_PORTS = 200

@@ -15,6 +15,7 @@ from sip_bridge.media.g711 import decode_ulaw
 from sip_bridge.media.pcm import samples_of
 from sip_bridge.media.rtcp import Goodbye, ReceiverReport, ReportBlock, SenderReport, SourceDescription, format_rtcp
 from sip_bridge.media.rtp import ReceptionStatistics
+from sip_bridge.media.srtp import SRTPPolicy
 from sip_bridge.phone.audio import load
 from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaResumed, MediaSession, MediaStopped, PlaybackFinished
 from sip_bridge.phone.pacer import Pacer
@@ -33,6 +34,7 @@ def session_on(
     host: str = LOOPBACK,
     ports: PortAllocator = PORTS,
     codecs: tuple[str, ...] = ("PCMU", "PCMA"),
+    srtp: SRTPPolicy = SRTPPolicy.OFF,
     signalling_host: str | None = None,
 ) -> MediaSession:
     return MediaSession(
@@ -41,6 +43,7 @@ def session_on(
         ports=ports,
         pacer=pacer,
         codecs=codecs,
+        srtp=srtp,
         signalling_host=signalling_host,
         entropy=random.Random(1).randbytes,
     )
