@@ -38,7 +38,7 @@ def parse_info(content_type: str, content: bytes) -> InfoPress | None:
     if bare is not None:
         return _press(bare[1], None)
     said: dict[bytes, bytes] = {}
-    for line in re.split(rb"[\r\n\0]+", content):
+    for line in content.rstrip(b"\0").split(b"\n"):
         match = _LINE.fullmatch(line)
         if match is not None:
             said.setdefault(match[1].lower(), match[2])

@@ -13,6 +13,7 @@ from sip_bridge.media.press_filter import PressFilter
 from sip_bridge.media.tone_detector import ToneDetector
 from sip_bridge.phone.events import DTMFEntered, DTMFMethod, DTMFPressed, SendMethod
 from sip_bridge.phone.outcomes import Outcomes
+from sip_bridge.phone.outgoing import LONGEST_MS
 from sip_bridge.sip.status import SIPStatus
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class CallKeys:
         self._client = phone.client
         self._call = call
         self._outcomes = outcomes
+        self._info = asyncio.Lock()  # one sequence at a time
         self._filter = PressFilter()
         self._detector = ToneDetector()
         self._collector = KeyCollector(
@@ -56,7 +58,8 @@ class CallKeys:
             case "auto":
                 await self._send_best(digits, duration_ms, gap_ms)
             case "info":
-                await self._send_info(digits, duration_ms, gap_ms)
+                async with self._info:
+                    await self._send_info(digits, duration_ms, gap_ms)
             case "rtp" | "inband":
                 await self._send_media(digits, duration_ms, gap_ms, inband=method == "inband")
 
@@ -65,14 +68,15 @@ class CallKeys:
         if self._call.media.takes_events or not allows_info:
             await self._send_media(digits, duration_ms, gap_ms, inband=not self._call.media.takes_events)
             return
-        try:
-            await self._send_info(digits[:1], duration_ms, gap_ms)
-        except RequestRefusedError as refusal:
-            if refusal.status not in _NO_KEYS:
-                raise
-            await self._send_media(digits, duration_ms, gap_ms, inband=True)
-        else:
-            await self._send_info(digits[1:], duration_ms, gap_ms)
+        async with self._info:
+            try:
+                await self._send_info(digits[:1], duration_ms, gap_ms)
+            except RequestRefusedError as refusal:
+                if refusal.status not in _NO_KEYS:
+                    raise
+                await self._send_media(digits, duration_ms, gap_ms, inband=True)
+            else:
+                await self._send_info(digits[1:], duration_ms, gap_ms)
 
     async def _send_media(self, digits: str, duration_ms: int, gap_ms: int, *, inband: bool) -> None:
         pressed = self._call.media.send_dtmf(digits, duration_ms=duration_ms, gap_ms=gap_ms, inband=inband)
@@ -81,6 +85,7 @@ class CallKeys:
                 await pressed.wait()
 
     async def _send_info(self, digits: str, duration_ms: int, gap_ms: int) -> None:
+        duration_ms, gap_ms = (min(max(ms, 0), LONGEST_MS) for ms in (duration_ms, gap_ms))
         for digit in digits:
             if digit == PAUSE:
                 await asyncio.sleep(PAUSE_SECONDS)

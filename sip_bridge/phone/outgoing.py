@@ -14,7 +14,7 @@ from sip_bridge.phone.audio import AudioSource
 
 _MAX_SEQUENCES: Final = 64  # of keys that wait
 _SHORTEST_MS: Final = 40  # of a key press and of the gap after it
-_LONGEST_MS: Final = 5000
+LONGEST_MS: Final = 5000
 
 
 class Outgoing:
@@ -79,7 +79,7 @@ class Outgoing:
             raise InvalidStateError("the other party takes no key presses over RTP (telephone-event)")
         if len(self._keys) >= _MAX_SEQUENCES:
             raise InvalidStateError("too many key presses wait already")
-        duration_ms, gap_ms = (min(max(ms, _SHORTEST_MS), _LONGEST_MS) for ms in (duration_ms, gap_ms))
+        duration_ms, gap_ms = (min(max(ms, _SHORTEST_MS), LONGEST_MS) for ms in (duration_ms, gap_ms))
         if inband:
             self._keys.append((KeyTones(keys, duration_ms=duration_ms, gap_ms=gap_ms), on_pressed))
             return

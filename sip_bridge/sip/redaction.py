@@ -17,8 +17,8 @@ _BODIES: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
     for pattern, replacement in (
         (r"(\binline:)[^\s|;]+", r"\1***"),  # a key of SRTP (RFC 4568)
         (r"^(k=[a-z0-9]+:)[^\r\n]+", r"\1***"),
-        (r"^([ \t]*(?:signal|d)[ \t]*[=:][ \t]*)[0-9a-d*#]+", r"\1***"),  # a key press, perhaps of a PIN
-        (r"^([ \t]*)[0-9a-d*#]+([ \t]*)\r?\n?\Z", r"\1***\2"),
+        (r"^([ \t\r]*(?:signal|d)[ \t]*[=:][ \t]*[\"']?)[0-9a-d*#]+", r"\1***"),  # a key press, perhaps of a PIN
+        (r"^([ \t\r]*[\"']?)[0-9a-d*#]+([\"']?\s*)\Z", r"\1***\2"),
     )
 )
 _TEXT: Final = re.compile(r"^(?:content-type|c)[ \t]*:[ \t]*(?:text|message)/", re.IGNORECASE | re.MULTILINE)

@@ -193,6 +193,17 @@ async def test_a_key_that_is_refused_for_another_reason_is_not_sent_again(bob: P
         assert keys_in(ear.heard()) == ""
 
 
+async def test_keys_by_info_wait_for_those_before_them_and_never_for_long(bob: Phone) -> None:
+    async with simple_station(bob, allow="INFO") as (dialog, _, call):
+        first = asyncio.ensure_future(call.send_dtmf("12", duration_ms=10, gap_ms=0))
+        second = asyncio.ensure_future(call.send_dtmf("3", duration_ms=10**9, gap_ms=-1, method="info"))
+        bodies = [await info_of(dialog, "200 OK") for _ in range(3)]
+        await first
+        second.cancel()
+        assert [body.partition(b"\r\n")[0] for body in bodies] == [b"Signal=1", b"Signal=2", b"Signal=3"]
+        assert bodies[2] == b"Signal=3\r\nDuration=5000\r\n"
+
+
 @pytest.mark.parametrize("method", ["auto", "rtp", "info", "inband"])
 async def test_what_is_no_key_is_refused_whatever_the_way(alice: Phone, bob: Phone, method: SendMethod) -> None:
     call = await talking(alice, bob)

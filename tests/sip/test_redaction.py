@@ -36,7 +36,9 @@ def test_a_header_shows_no_secret(line: str, expected: str) -> None:
         ("application/sdp", "v=0\r\nk=base64:AAAA\r\na=x", "v=0\r\nk=base64:***\r\na=x"),
         ("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n", "Signal=***\r\nDuration=160\r\n"),
         ("application/dtmf-relay", "signal : 12#\nDuration: 160", "signal : ***\nDuration: 160"),
+        ("application/dtmf-relay", "\rSignal='7'\r\n", "\rSignal='***'\r\n"),
         ("application/dtmf", "5", "***"),
+        ("application/dtmf", ' "#"\r\n\r\n', ' "***"\r\n\r\n'),
         ("text/plain", "The key is under the mat.", "(25 characters)"),
     ],
 )
