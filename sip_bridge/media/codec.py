@@ -47,7 +47,7 @@ class Codec:
     """An audio codec. ``clock_rate`` is RTP's (RFC 3551 §4.5.2: not G.722's own), ``rate`` that of its PCM.
 
     ``payload_type`` is the static one, None where SDP has to give one. ``encoder`` takes milliseconds a packet (one of
-    ``ptimes``) and the peer's fmtp; it and ``decoder`` raise MediaError when what ``needs_extra`` is not installed.
+    ``ptimes``) and the peer's fmtp. Where ``needs_extra`` and it is not installed, coding raises MediaError.
     """
 
     name: str

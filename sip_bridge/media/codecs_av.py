@@ -1,8 +1,10 @@
 """G.722 (ITU-T G.722, RFC 3551 §4.5.2) and Opus (RFC 6716, RFC 7587) by FFmpeg's libraries: PyAV, the extra ``audio``.
 
-PyAV is imported when it is needed for the first time, because the plain install does without it.
+PyAV is imported when it is needed for the first time, because the plain install does without it. An encoder or decoder
+opens with its first packet, which takes a millisecond: a peer that changes codec all the time opens only what is heard.
 """
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from sip_bridge.errors import MediaError
@@ -47,8 +49,9 @@ def _av() -> "ModuleType":
 class G722Decoder:
     """One incoming stream."""
 
-    def __init__(self) -> None:
-        self._context = _decoder("g722", RATE)
+    @cached_property
+    def _context(self) -> "AudioCodecContext":
+        return _decoder("g722", RATE)
 
     def decode(self, payload: bytes) -> bytes:
         """Two samples for each byte."""
@@ -61,9 +64,13 @@ class OpusDecoder:
     libopus, because FFmpeg's own decoder overshoots badly with some of SILK's packets.
     """
 
-    def __init__(self) -> None:
-        self._context = _decoder("libopus", _OPUS_RATE)
-        self._resampler = _primed_resampler()
+    @cached_property
+    def _context(self) -> "AudioCodecContext":
+        return _decoder("libopus", _OPUS_RATE)
+
+    @cached_property
+    def _resampler(self) -> "AudioResampler":
+        return _primed_resampler()
 
     def decode(self, payload: bytes) -> bytes:
         """As many samples as the packet says, at most 120 ms; none when it is damaged."""
@@ -76,7 +83,10 @@ class G722Encoder:
 
     def __init__(self, ptime: int) -> None:
         self._samples = RATE * ptime // 1000
-        self._context = _encoder("g722", {"frame_size": str(self._samples)})
+
+    @cached_property
+    def _context(self) -> "AudioCodecContext":
+        return _encoder("g722", {"frame_size": str(self._samples)})
 
     def encode(self, pcm: bytes) -> bytes:
         """One packet; what is missing in it is silence."""
@@ -91,12 +101,17 @@ class OpusEncoder:
     """One outgoing stream in packets of ``ptime`` milliseconds, 10, 20, 40 or 60, as the peer's ``fmtp`` wants it."""
 
     def __init__(self, ptime: int, fmtp: str) -> None:
+        self._ptime = ptime
         self._samples = RATE * ptime // 1000
-        wishes = _parameters(fmtp)
+        self._fmtp = fmtp
+
+    @cached_property
+    def _context(self) -> "AudioCodecContext":
+        wishes = _parameters(self._fmtp)
         bit_rate = min(max(wishes.get("maxaveragebitrate", _BIT_RATE), _MIN_BIT_RATE), _BIT_RATE)
         has_fec = wishes.get("useinbandfec") == 1
         options = {
-            "frame_duration": str(ptime),
+            "frame_duration": str(self._ptime),
             "compression_level": "5",  # of 10: above, twice the time for what nobody hears
             "b": str(bit_rate),
             "vbr": "off" if wishes.get("cbr") == 1 else "on",
@@ -105,7 +120,7 @@ class OpusEncoder:
             # CELT alone is 4 ms sooner and truer to the waveform; few bits and redundancy are SILK's.
             "application": "voip" if has_fec or bit_rate < _CELT_BIT_RATE else "lowdelay",
         }
-        self._context = _encoder("libopus", options)
+        return _encoder("libopus", options)
 
     def encode(self, pcm: bytes) -> bytes:
         """One packet; what is missing in it is silence."""

@@ -224,6 +224,6 @@ def test_without_the_extra_there_is_g711_and_an_error_that_names_it(monkeypatch:
     with pytest.raises(MediaError, match=r"^opus is not in the plain installation: it needs sip-bridge\[audio\]$"):
         check_codecs(("PCMU", "opus"))
     with pytest.raises(MediaError, match=r"^G\.722 and Opus need sip-bridge\[audio\]: "):
-        OPUS.encoder(FRAME_MS, "")
+        OPUS.encoder(FRAME_MS, "").encode(bytes(FRAME))
     with pytest.raises(MediaError, match=r"^G\.722 and Opus need sip-bridge\[audio\]: "):
-        G722.decoder()
+        G722.decoder().decode(b"x")
