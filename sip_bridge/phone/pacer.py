@@ -1,7 +1,7 @@
 """One clock for all audio that is sent: a tick each 20 ms on the loop's absolute time, so that nothing drifts."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from sip_bridge.media.codec import FRAME_MS
@@ -43,5 +43,12 @@ class Pacer:
         frames = behind + 1 if behind > _MAX_BEHIND else 1
         self._next += frames * FRAME
         self._schedule()
-        for sender in list(self._senders):
-            sender(frames)
+        self._run(iter(list(self._senders)), frames)
+
+    def _run(self, senders: Iterator[Sender], frames: int) -> None:
+        """Call each; should one raise, the loop reports it, and the others have their turn right after."""
+        rest = asyncio.get_running_loop().call_soon(self._run, senders, frames)
+        for sender in senders:
+            if sender in self._senders:  # one before it may have ended its call
+                sender(frames)
+        rest.cancel()
