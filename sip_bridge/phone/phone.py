@@ -138,8 +138,12 @@ class VoIPPhone:
         announcement: Announcement | None = None,
         replaces: str | None = None,
         referrer: VoIPCall | None = None,
+        codecs: tuple[str, ...] | None = None,
     ) -> VoIPCall:
-        """Place a call to a number or SIP URI; it is given up after ``timeout`` seconds without an answer."""
+        """Place a call to a number or SIP URI; it is given up after ``timeout`` seconds without an answer.
+
+        ``codecs`` are offered instead of the account's.
+        """
         if sum(not call.is_incoming for call in self.calls.values()) >= MAX_OUTGOING:
             raise NotAllowedError(f"{MAX_OUTGOING} calls are placed already")
         endpoint = self.client.endpoint
@@ -147,7 +151,7 @@ class VoIPPhone:
         if hop.host in ("0.0.0.0", "::"):  # noqa: S104  # compared, not bound
             raise LocalProtocolError("that address is nobody's")
         flow = await self.client.flow_towards(hop)
-        media = self._media(flow)
+        media = self._media(flow, codecs=codecs)
         await media.open()
         try:
             call_id = endpoint.invite(
@@ -292,14 +296,14 @@ class VoIPPhone:
         endpoint.ring(event.call, SIPStatus.RINGING, now)
         call.give_up_after(RING_LIMIT)
 
-    def _media(self, flow: Flow, offer: bytes = b"") -> MediaSession:
+    def _media(self, flow: Flow, offer: bytes = b"", *, codecs: tuple[str, ...] | None = None) -> MediaSession:
         local_host, told = self.client.transports.media_hosts(flow, described_host(offer))
         return MediaSession(
             local_host=local_host,
             advertised_host=told,
             ports=self.client.ports,
             pacer=self.client.pacer,
-            codecs=self.account.codecs,
+            codecs=codecs or self.account.codecs,
             srtp=self.account.srtp,
             signalling_host=flow.remote[0],
         )

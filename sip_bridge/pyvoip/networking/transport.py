@@ -12,7 +12,9 @@ class TransportMode(Enum):
     socket_type: socket.SocketKind
     tls_mode: int | None
 
-    def __new__(cls, value: str, socket_type: socket.SocketKind, tls_mode: int | None) -> Self:
+    def __new__(
+        cls, value: str, socket_type: socket.SocketKind = socket.SOCK_DGRAM, tls_mode: int | None = None
+    ) -> Self:
         member = object.__new__(cls)
         member._value_ = value
         member.socket_type = socket_type
