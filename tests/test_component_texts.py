@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 import yaml
 
-from sip_bridge.mqtt.contract import ACCOUNT_VERBS, CallState, DTMFMethod, EndReason, ErrorCode, RegistrationState
+from sip_bridge.mqtt.contract import (
+    ACCOUNT_VERBS,
+    CallState,
+    DTMFMethod,
+    EndReason,
+    ErrorCode,
+    RegistrationState,
+    SequenceEnd,
+)
 
 COMPONENT = Path(__file__).parents[1] / "custom_components" / "sip_phone"
 ENGLISH: Any = json.loads((COMPONENT / "translations" / "en.json").read_text())
@@ -52,6 +60,7 @@ def test_every_entity_with_an_icon_has_a_name_and_the_other_way_round() -> None:
         (ENGLISH["entity"]["sensor"]["call_state"]["state"], CallState),
         (ENGLISH["entity"]["sensor"]["registration"]["state"], RegistrationState),
         (ENGLISH["entity"]["sensor"]["last_call"]["state_attributes"]["result"]["state"], EndReason),
+        (ENGLISH["entity"]["event"]["keys"]["state_attributes"]["ended_by"]["state"], SequenceEnd),
         (ENGLISH["selector"]["dtmf_method"]["options"], DTMFMethod),
     ],
 )

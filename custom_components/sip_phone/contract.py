@@ -502,12 +502,9 @@ class Hangup(Request):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendDTMF(Request):
-    """Press keys: ``0-9*#A-D`` and ``,`` for a pause. Without a ``method``, in the best way that the other party takes.
+    """Press keys: ``0-9*#A-D`` and ``,`` for a pause. Without a ``method``, in the best way that the peer takes."""
 
-    They may be a code, so no repr shows them.
-    """
-
-    digits: str = dataclasses.field(repr=False)
+    digits: str = dataclasses.field(repr=False)  # they may be a code
     method: DTMFMethod | None = None
     duration_ms: int = 160
     gap_ms: int = 80

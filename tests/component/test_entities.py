@@ -13,10 +13,14 @@ from custom_components.sip_phone.contract import (
     CallEndedEvent,
     CallState,
     Direction,
+    DTMFEvent,
+    DTMFMethod,
+    DTMFSequenceEvent,
     EndReason,
     Registration,
     RegistrationState,
     Remote,
+    SequenceEnd,
 )
 from tests.component.bridge import DOOR, FRONT, PBX, FakeBridge, call, invite, snapshot
 
@@ -189,6 +193,38 @@ async def test_a_caller_may_call_himself_anything_however_long(hass: HomeAssista
     await hass.async_block_till_done()
     assert state(hass, "sensor.door_remote_party") == "x" * 255
     assert attributes(hass, "event.door_doorbell")["caller_name"] == "x" * 255
+
+
+async def test_the_keys_tell_each_press_and_each_sequence(hass: HomeAssistant, phone: FakeBridge) -> None:
+    fields: dict[str, Any] = {
+        "seq": 1,
+        "session": "s1",
+        "account": "door",
+        "call_id": "c1",
+        "dtmf_method": DTMFMethod.RTP,
+    }
+    phone.emit(DTMFEvent(event="DTMF", event_id="k1", digits="5", **fields))
+    await hass.async_block_till_done()
+    told = attributes(hass, "event.door_keys")
+    assert (told["event_type"], told["digits"], told["call_id"]) == ("pressed", "5", "c1")
+    fields |= {"ended_by": SequenceEnd.TERMINATOR, "code": "family"}
+    phone.emit(DTMFSequenceEvent(event="DTMF_SEQUENCE", event_id="k2", digits="????", **fields))
+    await hass.async_block_till_done()
+    told = attributes(hass, "event.door_keys")
+    assert {key: told[key] for key in ("event_type", "digits", "code", "ended_by", "locked")} == {
+        "event_type": "entered",
+        "digits": "????",
+        "code": "family",
+        "ended_by": "terminator",
+        "locked": False,
+    }
+    assert state(hass, "event.door_doorbell") == "unknown"
+
+
+async def test_the_keys_hear_nothing_else(hass: HomeAssistant, phone: FakeBridge) -> None:
+    phone.emit(invite())
+    await hass.async_block_till_done()
+    assert state(hass, "event.door_keys") == "unknown"
 
 
 async def test_the_last_call_tells_how_it_went(hass: HomeAssistant, phone: FakeBridge) -> None:

@@ -44,6 +44,7 @@ async def test_every_entity_has_the_id_that_the_documentation_names(
         "button.door_answer": "home/door/answer",
         "button.door_hang_up": "home/door/hang_up",
         "event.door_doorbell": "home/door/doorbell",
+        "event.door_keys": "home/door/keys",
         "sensor.door_call_state": "home/door/call_state",
         "sensor.door_last_call": "home/door/last_call",
         "sensor.door_registration": "home/door/registration",
