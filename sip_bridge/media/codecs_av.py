@@ -1,4 +1,5 @@
 """G.722 (ITU-T G.722, RFC 3551 §4.5.2) and Opus (RFC 6716, RFC 7587) by FFmpeg's libraries: PyAV, the extra ``audio``.
+Resampling, too.
 
 PyAV is imported when it is needed for the first time, because the plain install does without it. An encoder or decoder
 opens with its first packet, which takes a millisecond: a peer that changes codec all the time opens only what is heard.
@@ -25,7 +26,6 @@ _BIT_RATE: Final = 48000  # of Opus, unless the peer wants less: for 8 kHz of ba
 _CELT_BIT_RATE: Final = 32000  # from which on CELT alone does speech justice
 _MIN_BIT_RATE: Final = 16000  # at which speech stays clear
 _EXPECTED_LOSS: Final = "10"  # per cent, for a peer that can make use of redundancy
-_PRIMING: Final = 960  # samples: more than the resampler holds back
 
 
 def is_installed() -> bool:
@@ -70,12 +70,31 @@ class OpusDecoder:
 
     @cached_property
     def _resampler(self) -> "AudioResampler":
-        return _primed_resampler()
+        return _primed_resampler(_OPUS_RATE, RATE)
 
     def decode(self, payload: bytes) -> bytes:
         """As many samples as the packet says, at most 120 ms; none when it is damaged."""
         frames = _decode(self._context, payload)
         return b"".join(_pcm(part) for frame in frames for part in self._resampler.resample(frame))
+
+
+class AVResampler:
+    """What `resampler.Resampler` does, in a fiftieth of the time that plain Python takes."""
+
+    def __init__(self, rate: int, to_rate: int) -> None:
+        self._rate = rate
+        self._to_rate = to_rate
+
+    @cached_property
+    def _resampler(self) -> "AudioResampler":
+        return _primed_resampler(self._rate, self._to_rate)
+
+    def process(self, pcm: bytes) -> bytes:
+        """The next piece at the other rate."""
+        if not pcm:
+            return b""
+        frame = _frame(pcm, len(pcm) // 2, self._rate)
+        return b"".join(map(_pcm, self._resampler.resample(frame)))
 
 
 class G722Encoder:
@@ -163,11 +182,11 @@ def _opened(context: "AudioCodecContext") -> "AudioCodecContext":
     return context
 
 
-def _primed_resampler() -> "AudioResampler":
-    """Each packet's samples come out at once, in their number: the first would lack what the filter holds back."""
-    av = _av()
-    resampler: AudioResampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
-    resampler.resample(_frame(bytes(2 * _PRIMING), _PRIMING, _OPUS_RATE))
+def _primed_resampler(rate: int, to_rate: int) -> "AudioResampler":
+    """A frame in gives a frame out: the first would lack what the filter holds back."""
+    resampler: AudioResampler = _av().AudioResampler(format="s16", layout="mono", rate=to_rate)
+    samples = rate // 50
+    resampler.resample(_frame(bytes(2 * samples), samples, rate))
     return resampler
 
 

@@ -6,6 +6,7 @@ from math import ceil, cos, gcd, pi, sin
 from operator import mul
 from typing import Final
 
+from sip_bridge.media.codecs_av import AVResampler, is_installed
 from sip_bridge.media.pcm import pcm_of, samples_of
 
 _ZERO_CROSSINGS: Final = 8  # of the low-pass filter, on each side
@@ -13,7 +14,22 @@ _PASSED: Final = 0.92  # of the band: what lies above would fold back
 
 
 class Resampler:
-    """Converts a stream piece by piece; a frame in gives a frame out, about a millisecond later."""
+    """Converts a stream piece by piece; a frame in gives a frame out, a millisecond or two later.
+
+    By FFmpeg where it is installed, because plain Python takes a millisecond for a frame of 16 kHz.
+    """
+
+    def __init__(self, rate: int, to_rate: int) -> None:
+        kind = AVResampler if is_installed() else PolyphaseResampler
+        self._by = kind(rate, to_rate)
+
+    def process(self, pcm: bytes) -> bytes:
+        """The next piece at the other rate."""
+        return self._by.process(pcm)
+
+
+class PolyphaseResampler:
+    """A `Resampler` in plain Python."""
 
     def __init__(self, rate: int, to_rate: int) -> None:
         self._kernel = _Kernel(rate, to_rate)

@@ -1,5 +1,6 @@
 """The resampler: what it keeps, what it leaves out, and that piece by piece is the same as at once."""
 
+import sys
 from array import array
 from math import pi, sin, sqrt
 
@@ -7,8 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sip_bridge.media.codecs_av import AVResampler
 from sip_bridge.media.pcm import pcm_of, samples_of
-from sip_bridge.media.resampler import Resampler, resampled
+from sip_bridge.media.resampler import PolyphaseResampler, Resampler, resampled
+from tests.sound import chirp, compare, from_pcm, to_pcm
+
+Kind = type[PolyphaseResampler] | type[AVResampler]
 
 
 def tone(frequency: float, rate: int, samples: int) -> "array[int]":
@@ -42,10 +47,34 @@ def test_a_single_sample_becomes_one() -> None:
     assert len(resampled(array("h", [500]), 44100, 8000)) == 1
 
 
-@pytest.mark.parametrize(("rate", "to_rate"), [(8000, 16000), (16000, 8000), (48000, 16000), (8000, 8000)])
-def test_each_frame_gives_a_frame(rate: int, to_rate: int) -> None:
-    resampler = Resampler(rate, to_rate)
-    assert [len(resampler.process(bytes(rate // 25))) for _ in range(10)] == [to_rate // 25] * 10
+KINDS = pytest.mark.parametrize("kind", [PolyphaseResampler, AVResampler])
+RATES = [(8000, 16000), (16000, 8000), (48000, 16000), (22050, 8000), (8000, 8000)]
+
+
+@KINDS
+@pytest.mark.parametrize(("rate", "to_rate"), RATES)
+def test_each_frame_gives_a_frame(kind: Kind, rate: int, to_rate: int) -> None:
+    resampler = kind(rate, to_rate)
+    lengths = [len(resampler.process(bytes(2 * (rate // 50)))) for _ in range(10)]
+    assert [*lengths, len(resampler.process(b""))] == [*[to_rate // 25] * 10, 0]
+
+
+@KINDS
+@pytest.mark.parametrize(("rate", "to_rate"), RATES)
+def test_a_chirp_in_frames_stays_as_it_is(kind: Kind, rate: int, to_rate: int) -> None:
+    resampler, sound = kind(rate, to_rate), to_pcm(chirp(rate, high=3000, seconds=0.5)) + bytes(rate // 5)
+    size = 2 * (rate // 50)
+    heard = b"".join(resampler.process(sound[at : at + size]) for at in range(0, len(sound) - size, size))
+    compared = compare(chirp(to_rate, high=3000, seconds=0.5), from_pcm(heard), to_rate)
+    assert compared.snr_db > 40
+    assert compared.delay_ms < 3
+
+
+def test_ffmpeg_resamples_where_it_is_installed_and_plain_python_where_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pcm_of(tone(440, 8000, 160))
+    assert Resampler(8000, 16000).process(frame) == AVResampler(8000, 16000).process(frame)
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert Resampler(8000, 16000).process(frame) == PolyphaseResampler(8000, 16000).process(frame)
 
 
 @given(
@@ -55,16 +84,17 @@ def test_each_frame_gives_a_frame(rate: int, to_rate: int) -> None:
 def test_a_stream_in_pieces_is_the_whole_sound_a_little_later(rates: tuple[int, int], lengths: list[int]) -> None:
     rate, to_rate = rates
     sound = tone(440, rate, sum(lengths))
-    resampler, at, heard = Resampler(rate, to_rate), 0, b""
+    resampler, at, heard = PolyphaseResampler(rate, to_rate), 0, b""
     for length in lengths:
         heard += resampler.process(pcm_of(sound[at : at + length]))
         at += length
-    assert heard == Resampler(rate, to_rate).process(pcm_of(sound))
+    assert heard == PolyphaseResampler(rate, to_rate).process(pcm_of(sound))
     assert len(heard) == 2 * -(-len(sound) * to_rate // rate)
 
 
-def test_the_delay_is_under_three_milliseconds() -> None:
+@KINDS
+def test_the_delay_is_under_three_milliseconds(kind: Kind) -> None:
     click = array("h", bytes(2 * 320))
     click[100] = 20000
-    heard = samples_of(Resampler(16000, 8000).process(pcm_of(click)))
+    heard = samples_of(kind(16000, 8000).process(pcm_of(click)))
     assert 50 < max(range(len(heard)), key=heard.__getitem__) < 50 + 24
