@@ -77,6 +77,15 @@ class JitterBuffer:
         """The timestamps of the next packet have nothing to do with those before: another source sends."""
         self._jumps = True
 
+    def forget(self) -> None:
+        """Begin anew, as if nothing had come; the figures stay."""
+        self._waiting.clear()
+        self._recent.clear()
+        self._concealment = Concealment(self.rate)
+        self._at = None
+        self._is_pause = False
+        self._least_early, self._least_early_before = inf, 0.0
+
     def put(self, timestamp: int, payload: bytes, decoder: Decoder) -> None:
         """A packet that came just now; one that came before is not heard again."""
         self._timestamp += signed32(timestamp - self._timestamp)

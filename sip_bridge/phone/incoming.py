@@ -78,10 +78,13 @@ class Incoming:
 
     def tick(self) -> None:
         """20 ms went by."""
-        heard = self._jitter.get() if self.sinks else None
-        if heard is not None:
-            for sink in self.sinks:
-                sink.write(heard, self._jitter.rate)
+        heard = self._jitter.get()
+        if heard is None:
+            return
+        for sink in tuple(self.sinks):  # one may leave
+            sink.write(heard, self._jitter.rate)
+        if not self.sinks:
+            self._jitter.forget()  # who comes later does not hear what was said before
 
     def _hear(self, packet: RTPPacket) -> None:
         codec = self._codecs.get(packet.payload_type)

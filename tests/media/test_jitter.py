@@ -276,6 +276,18 @@ def test_another_source_is_followed_though_its_timestamps_may_be_near() -> None:
     assert wire.voice.said == [1, 2, 50, 51]
 
 
+def test_what_was_forgotten_is_not_heard_later() -> None:
+    wire = started()
+    wire.put(2)
+    wire.levels(2)
+    wire.put(5)
+    wire.jitter.forget()
+    assert wire.jitter.get() is None
+    wire.put(100)
+    assert wire.levels(4) == [0, 0, 0, 100]
+    assert wire.voice.said == [1, 2, 100]
+
+
 def test_of_a_burst_after_a_stall_the_oldest_is_left_out() -> None:
     wire = started()
     for number in range(2, 17):

@@ -566,6 +566,27 @@ async def test_an_answer_without_an_offer_is_refused(session: MediaSession, peer
         session.accept_answer(peer.sdp())
 
 
+async def test_who_listens_later_does_not_hear_what_was_said_before(
+    talking: MediaSession, peer: Peer, pacer: HandPacer
+) -> None:
+    first, second = Ear(), Ear()
+    talking.sinks.append(first)
+    for sequence in range(5):
+        peer.say(talking.port, sequence, payload=b"\x80" * 160)
+    await until(lambda: talking.statistics.packets_received == 5)
+    pacer.tick(4)
+    talking.sinks.clear()
+    pacer.tick(50)
+    talking.sinks.append(second)
+    for sequence in range(60, 65):
+        peer.say(talking.port, sequence, payload=b"\x90" * 160)
+    await until(lambda: talking.statistics.packets_received == 10)
+    pacer.tick(6)
+    loud, soft = (samples_of(decode_ulaw(code))[0] for code in (b"\x80", b"\x90"))
+    assert set(first.samples()) == {0, loud}
+    assert set(second.samples()) == {0, soft}
+
+
 # --- silence ---
 
 
