@@ -14,6 +14,7 @@ from sip_bridge.phone.call import VoIPCall
 from tests.sound import Comparison, Signal, at_rate, chirp, from_pcm, silence, speech, to_pcm, typically
 
 PATIENCE: Final = 15.0  # seconds
+ADAPTING: Final = 5.0  # seconds after which our jitter buffer has found its delay: it shortens sound until then
 _SETTLING: Final = 0.3  # seconds before and after a sound
 
 
@@ -127,25 +128,15 @@ class Ear:
                 await self._heard.wait()
 
 
-async def echoed(call: VoIPCall, rate: int) -> Passage:
-    """What comes back of the utterance from a peer that echoes."""
+async def echoed(call: VoIPCall, rate: int, *, after: float = 0.0) -> Passage:
+    """What comes back of the utterance from a peer that echoes, ``after`` so many seconds of silence."""
     mouth, ear = Mouth(utterance(rate), rate), Ear()
     call.media.sinks.append(ear)
+    await ear.hears(after)
     call.media.join(mouth)
     await mouth.ended()
     await ear.hears(_SETTLING)
     call.media.sinks.remove(ear)
-    return _passage_from(mouth, ear)
-
-
-async def carried(call: VoIPCall, to: VoIPCall, rate: int) -> Passage:
-    """What is heard of the utterance in another call of ours."""
-    mouth, ear = Mouth(utterance(rate), rate), Ear()
-    to.media.sinks.append(ear)
-    call.media.join(mouth)
-    await mouth.ended()
-    await ear.hears(_SETTLING)
-    to.media.sinks.remove(ear)
     return _passage_from(mouth, ear)
 
 
@@ -162,11 +153,11 @@ async def spoken(call: VoIPCall, rate: int) -> None:
     await mouth.ended()
 
 
-async def heard(call: VoIPCall, rate: int) -> Passage:
-    """What is heard of the utterance when the peer plays it; its delay says nothing."""
+async def heard(call: VoIPCall, rate: int, *, after: float = 0.0) -> Passage:
+    """What is heard of the utterance when the peer plays it ``after`` some seconds; its delay says nothing."""
     ear = Ear()
     call.media.sinks.append(ear)
-    await ear.hears(len(utterance(rate)) / rate + _SETTLING)
+    await ear.hears(after + len(utterance(rate)) / rate + _SETTLING)
     assert ear.rate == rate
     return passage(ear.signal, rate)
 
