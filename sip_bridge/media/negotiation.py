@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from sip_bridge.errors import NegotiationError
@@ -90,20 +90,16 @@ def create_offer(local: Local, *, previous: SessionDescription | None = None) ->
     return _describe(local, (*sections[:at], audio, *sections[at + 1 :]), previous)
 
 
-def check_offer(body: bytes, *, codecs: tuple[str, ...], srtp: SRTPPolicy) -> None:
-    """NegotiationError when an offer has nothing that we can do; an empty one asks for ours and is fine."""
-    if body:
-        _choose(SessionDescription.parse(body), codecs, srtp)
+def check_offer(body: bytes, *, codecs: tuple[str, ...], srtp: SRTPPolicy) -> str | None:
+    """The IP address of the audio that we would take, so that ours can be of its family; None while it has none.
 
-
-def described_host(body: bytes) -> str | None:
-    """The IP address that a description's audio is at; None when it names none."""
-    try:
-        description = SessionDescription.parse(body)
-    except NegotiationError:
+    NegotiationError when an offer has nothing that we can do; an empty one asks for ours and is fine.
+    """
+    if not body:
         return None
-    hosts = [_host(description, media) for media in description.media if _is_possible(description, media)]
-    return next((host for host in hosts if host not in _NOWHERE), None)
+    offer = SessionDescription.parse(body)
+    host = _host(offer, offer.media[_choose(offer, codecs, srtp)[0]])
+    return None if host in _NOWHERE else host
 
 
 def payload_types(description: SessionDescription) -> dict[int, str]:
@@ -119,7 +115,7 @@ def answer_offer(
     offer: SessionDescription, local: Local, *, previous: SessionDescription | None = None
 ) -> tuple[SessionDescription, Stream]:
     """The answer, and what it agrees to; NegotiationError when nothing fits. ``previous`` is what we said last."""
-    index, formats, crypto = _choose(offer, local.codecs, local.srtp)
+    index, formats, crypto = _choose(offer, local.codecs, local.srtp, ours=local.host)
     chosen = offer.media[index]
     payload_type, codec = min(formats.codecs, key=lambda each: local.codecs.index(each[1].name))
     wanted = _direction(offer, chosen)
@@ -153,7 +149,7 @@ def accept_answer(
     """What the peer's answer to our offer agrees to; NegotiationError when it refuses the audio, or SRTP we need."""
     at = _audio_at(offer.media)
     ours = offer.media[at]
-    if len(answer.media) <= at or not _is_possible(answer, answer.media[at]):
+    if len(answer.media) <= at or not _is_possible(answer, answer.media[at], offer.host):
         raise NegotiationError("the answer refuses the audio")
     theirs = answer.media[at]
     own = Formats.parse(ours)
@@ -210,13 +206,16 @@ def _stream(
 
 
 def _choose(
-    description: SessionDescription, names: tuple[str, ...], srtp: SRTPPolicy
+    description: SessionDescription, names: tuple[str, ...], srtp: SRTPPolicy, *, ours: str | None = None
 ) -> tuple[int, Formats, Crypto | None]:
-    """The first audio section that we can do, one with SRTP before others; what of it we can do, and its key."""
+    """The first audio section that we can do, one with SRTP before others; what of it we can do, and its key.
+
+    ``ours`` is our address: what is of another family can't be reached from it.
+    """
     plain = None
     for index, media in enumerate(description.media):
         formats = Formats.parse(media).only(set(names))
-        if not _is_possible(description, media) or not formats.codecs:
+        if not _is_possible(description, media, ours) or not formats.codecs:
             continue
         crypto = None if srtp is SRTPPolicy.OFF else next(iter(_cryptos(media)), None)
         if crypto is not None:
@@ -230,26 +229,29 @@ def _choose(
     return plain
 
 
-def _is_possible(description: SessionDescription, media: MediaDescription) -> bool:
+def _is_possible(description: SessionDescription, media: MediaDescription, ours: str | None) -> bool:
     """Audio over RTP to a unicast address; names and multicast groups are nowhere that a phone sends from."""
     if media.kind != "audio" or media.port == 0 or media.protocol not in _PROTOCOLS:
         return False
-    try:
-        address = ip_address(_host(description, media))
-    except ValueError:
+    address, own = _ip(_host(description, media)), _ip(ours or "")
+    if address is None or address.is_multicast or str(address) == "255.255.255.255":
         return False
-    return not address.is_multicast and str(address) != "255.255.255.255"
+    return own is None or address.is_unspecified or address.version == own.version
 
 
 def _host(description: SessionDescription, media: MediaDescription) -> str:
     """The address as the kernel writes it, so that a packet's source can be compared with it."""
     text = (media.host or description.host or description.origin_host).partition("%")[0]  # a zone is the peer's own
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return text
+    address = _ip(text)
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return str(mapped or address)
+    return text if address is None else str(mapped or address)
+
+
+def _ip(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
 
 
 def _audio_at(sections: tuple[MediaDescription, ...]) -> int:

@@ -32,10 +32,12 @@ class OfferAnswer:
         )
         self._offer: SessionDescription | None = None
         self._said: SessionDescription | None = None  # our offer or answer that came last
+        self._heard: SessionDescription | None = None  # the peer's that was agreed on last
         self._agreed_direction = self._local.direction
 
     def create_offer(self, port: int, *, direction: str | None = None) -> bytes:
         """Our first or further offer. ``sendonly`` or ``inactive`` holds the peer until ``sendrecv`` is said."""
+        self._remember()
         self._local = replace(self._local, port=port, direction=direction or self._local.direction)
         self._offer = self._said = create_offer(self._local, previous=self._said)
         return self._offer.format()
@@ -47,6 +49,7 @@ class OfferAnswer:
     def accept_offer(self, body: bytes, port: int) -> tuple[bytes, Stream]:
         """The answer to a first or further offer; NegotiationError when nothing fits: all stays as it was."""
         offer = SessionDescription.parse(body)
+        self._remember()
         self._local = replace(self._local, port=port)
         self._said, stream = answer_offer(offer, self._local, previous=self._said)
         self._agree(offer, stream)
@@ -57,15 +60,20 @@ class OfferAnswer:
         if self._offer is None:
             raise NegotiationError("an answer to no offer")
         answer = SessionDescription.parse(body)
+        self._remember()
         stream = accept_answer(self._offer, answer, srtp=self._local.srtp)
         self._agree(answer, stream)
         return stream
 
     def _agree(self, heard: SessionDescription, stream: Stream) -> None:
         self._agreed_direction = self._local.direction
-        said = {} if self._said is None else payload_types(self._said)
-        self._local = replace(
-            self._local,
-            payload_types={**payload_types(heard), **said, **self._local.payload_types},
-            srtp=SRTPPolicy.REQUIRED if stream.keys is not None else self._local.srtp,
-        )
+        self._heard = heard
+        if stream.keys is not None:
+            self._local = replace(self._local, srtp=SRTPPolicy.REQUIRED)
+
+    def _remember(self) -> None:
+        """What numbers meant in what is about to be replaced. Most calls have one exchange only, and need not know."""
+        for description in (self._said, self._heard):
+            if description is not None:
+                known = {**payload_types(description), **self._local.payload_types}
+                self._local = replace(self._local, payload_types=known)

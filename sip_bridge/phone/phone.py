@@ -16,7 +16,7 @@ from sip_bridge.errors import (
     SipBridgeError,
 )
 from sip_bridge.media.codec import check_codecs
-from sip_bridge.media.negotiation import check_offer, described_host
+from sip_bridge.media.negotiation import check_offer
 from sip_bridge.media.srtp import SRTPPolicy
 from sip_bridge.phone.call import RING_LIMIT, Announcement, VoIPCall
 from sip_bridge.phone.client import SIPClient
@@ -270,24 +270,28 @@ class VoIPPhone:
                 self.calls[event.call].handle(event)
 
     def _received(self, event: CallReceived) -> None:
+        named, refusal = None, None
+        try:
+            named = check_offer(event.offer, codecs=self.account.codecs, srtp=self.account.srtp)
+        except NegotiationError as error:
+            refusal = error
         call = VoIPCall(
             self,
             call_id=event.call,
             is_incoming=True,
             remote=event.caller.address,
-            media=self._media(event.flow, event.offer),
+            media=self._media(event.flow, named),
             offer=event.offer,
         )
         self.calls[event.call] = call
         self.tell(CallChanged(call=call))
         with contextlib.suppress(InvalidStateError):  # the listener has refused it by now
-            self._respond(call, event)
+            self._respond(call, event, refusal)
 
-    def _respond(self, call: VoIPCall, event: CallReceived) -> None:
+    def _respond(self, call: VoIPCall, event: CallReceived, refusal: NegotiationError | None) -> None:
         endpoint, now = self.client.endpoint, self.client.now
-        try:
-            check_offer(event.offer, codecs=self.account.codecs, srtp=self.account.srtp)
-        except NegotiationError:
+        if refusal is not None:
+            _LOG.info("%s: refused a call: %s (%s)", self.account.id, refusal, event.call)
             endpoint.reject(event.call, SIPStatus.NOT_ACCEPTABLE_HERE, now)
             return
         if event.replaces is not None:
@@ -296,8 +300,9 @@ class VoIPPhone:
         endpoint.ring(event.call, SIPStatus.RINGING, now)
         call.give_up_after(RING_LIMIT)
 
-    def _media(self, flow: Flow, offer: bytes = b"", *, codecs: tuple[str, ...] | None = None) -> MediaSession:
-        local_host, told = self.client.transports.media_hosts(flow, described_host(offer))
+    def _media(self, flow: Flow, named: str | None = None, *, codecs: tuple[str, ...] | None = None) -> MediaSession:
+        """``named`` is where the other party wants to hear us, as far as that is known."""
+        local_host, told = self.client.transports.media_hosts(flow, named)
         return MediaSession(
             local_host=local_host,
             advertised_host=told,

@@ -1,6 +1,9 @@
-"""What happened: facts in the past tense, drained from the endpoint together with the bytes to send."""
+"""What happened: facts in the past tense, drained from the endpoint together with the bytes to send.
 
-from dataclasses import dataclass
+Their reprs leave out bodies: a session description may carry keys, an INFO a digit of a PIN.
+"""
+
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Literal
 
@@ -75,7 +78,7 @@ class CallReceived:
     remote: NameAddr
     caller: Caller
     flow: Flow
-    offer: bytes
+    offer: bytes = field(repr=False)
     replaces: str | None = None
 
 
@@ -105,7 +108,7 @@ class CallProgressed:
 
     call: str
     status: SIPStatus
-    answer: bytes
+    answer: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +116,7 @@ class CallAnswered:
     """A 2xx to our INVITE came; ``answer`` is its session description, b"" when the peer offers, or all is settled."""
 
     call: str
-    answer: bytes
+    answer: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +124,7 @@ class CallConfirmed:
     """The ACK to our 2xx came: media may flow. ``answer`` is filled when the offer was ours (delayed offer)."""
 
     call: str
-    answer: bytes
+    answer: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +132,7 @@ class AnswerReceived:
     """The peer's answer to an offer of ours other than the INVITE's came; b"" when it left it out."""
 
     call: str
-    answer: bytes
+    answer: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +140,7 @@ class OfferReceived:
     """The peer makes an offer within the call: ``accept_offer`` or ``refuse_offer``; an empty one asks for ours."""
 
     call: str
-    offer: bytes
+    offer: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +202,7 @@ class InfoReceived:
 
     call: str
     content_type: str
-    content: bytes
+    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

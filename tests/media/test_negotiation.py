@@ -17,7 +17,6 @@ from sip_bridge.media.negotiation import (
     answer_offer,
     check_offer,
     create_offer,
-    described_host,
     payload_types,
 )
 from sip_bridge.media.sdp import MAX_BYTES, MAX_LINES, MAX_MEDIA, SessionDescription
@@ -178,8 +177,6 @@ def test_an_offer_with_nothing_that_we_can_do_is_refused(lines: tuple[str, ...])
 
 
 def test_an_offer_is_checked_before_it_is_answered() -> None:
-    check_offer(b"", codecs=("PCMU",), srtp=SRTPPolicy.OFF)
-    check_offer(described("m=audio 5004 RTP/AVP 8 0").format(), codecs=("PCMU",), srtp=SRTPPolicy.OFF)
     with pytest.raises(NegotiationError, match="no audio in PCMU over"):
         check_offer(described("m=audio 5004 RTP/AVP 8").format(), codecs=("PCMU",), srtp=SRTPPolicy.OFF)
 
@@ -220,11 +217,13 @@ def test_an_address_of_nowhere_is_hold_too(host: str) -> None:
     [("fe80::9%eth0", "fe80::9"), ("::ffff:192.0.2.7", "192.0.2.7"), ("[2001:db8::7]", "2001:db8::7")],
 )
 def test_an_address_means_the_same_in_whatever_way_it_is_written(written: str, expected: str) -> None:
-    assert stream_of("m=audio 5004 RTP/AVP 0", f"c=IN IP6 {written}").remote == (expected, 5004)
+    local = replace(OURS, host=expected)
+    assert stream_of("m=audio 5004 RTP/AVP 0", f"c=IN IP6 {written}", local=local).remote == (expected, 5004)
 
 
 def test_a_sections_own_address_wins_and_is_written_as_the_kernel_writes_it() -> None:
-    stream = stream_of("m=audio 5004 RTP/AVP 0", "c=IN IP6 2001:DB8:0:0::9")
+    local = replace(OURS, host="2001:db8::1")
+    stream = stream_of("m=audio 5004 RTP/AVP 0", "c=IN IP6 2001:DB8:0:0::9", local=local)
     assert stream.remote == ("2001:db8::9", 5004)
 
 
@@ -450,6 +449,10 @@ def test_an_answer_takes_place_when_the_offer_does() -> None:
     assert answer_offer(offer, OURS)[0].timing == "3034423619 0"
 
 
+def host_of(body: bytes, codec: str) -> str | None:
+    return check_offer(body, codecs=(codec,), srtp=SRTPPolicy.OFF)
+
+
 def test_the_address_and_the_numbers_of_the_audio_are_told() -> None:
     offer = described(
         "m=video 5000 RTP/AVP 96",
@@ -458,14 +461,23 @@ def test_the_address_and_the_numbers_of_the_audio_are_told() -> None:
         "m=audio 5002 RTP/AVP 96",
         "c=IN IP4 0.0.0.0",
         "a=rtpmap:96 opus/48000/2",
-        "m=audio 5004 RTP/SAVP 96 97",
+        "m=audio 5004 RTP/AVPF 96 97",
         "c=IN IP4 192.0.2.7",
         "a=rtpmap:96 PCMU/8000",
         "a=rtpmap:97 PCMA/8000",
     )
-    assert described_host(offer.format()) == "192.0.2.7"
+    assert host_of(offer.format(), "PCMA") == "192.0.2.7"
+    assert [host_of(body, "opus") for body in (offer.format(), b"")] == [None, None]
     assert payload_types(offer) == {96: "opus/48000/2", 97: "PCMA/8000"}
-    assert [described_host(body) for body in (b"", described("m=audio 0 RTP/AVP 0").format())] == [None, None]
+
+
+def test_of_two_families_the_one_that_we_have_is_taken() -> None:
+    offer = described("m=audio 5002 RTP/AVP 0", "c=IN IP6 2001:db8::9", "m=audio 5004 RTP/AVP 0")
+    ours = ("192.0.2.1", "2001:db8::1", "bridge.example")
+    hosts = [answer_offer(offer, replace(OURS, host=host))[1].remote for host in ours]
+    assert hosts == [("192.0.2.9", 5004), ("2001:db8::9", 5002), ("2001:db8::9", 5002)]
+    with pytest.raises(NegotiationError, match="the answer refuses the audio"):
+        answered("m=audio 5002 RTP/AVP 0", "c=IN IP6 2001:db8::9")
 
 
 # --- properties ---

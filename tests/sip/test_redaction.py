@@ -2,6 +2,7 @@
 
 import pytest
 
+from sip_bridge.sip.events import CallAnswered, InfoReceived, OfferReceived
 from sip_bridge.sip.redaction import redacted
 
 
@@ -49,3 +50,16 @@ def test_a_body_shows_no_secret(kind: str, body: str, expected: str) -> None:
 
 def test_what_is_no_text_is_shown_all_the_same() -> None:
     assert redacted(b"\xff\x00\r\n\r\n") == "\ufffd\x00\r\n\r\n"
+
+
+def test_a_fact_shows_no_body() -> None:
+    facts = (
+        CallAnswered(call="7", answer=b"a=crypto:1 x inline:y"),
+        OfferReceived(call="7", offer=b"a=crypto:1 x inline:y"),
+        InfoReceived(call="7", content_type="application/dtmf", content=b"5"),
+    )
+    assert [repr(fact) for fact in facts] == [
+        "CallAnswered(call='7')",
+        "OfferReceived(call='7')",
+        "InfoReceived(call='7', content_type='application/dtmf')",
+    ]
