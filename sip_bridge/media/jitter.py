@@ -1,8 +1,9 @@
 """An adaptive jitter buffer: packets go in as they come, frames come out in order, on time, and with gaps concealed.
 
 It watches how early each packet comes before it is due. A packet that is late moves the rest back by as much, so that
-its followers are in time; when for a while every packet was early enough, a pitch period of sound is left out now and
-then. So the delay follows the network, and the drift of the sender's clock too, and no word is lost to either.
+its followers are in time; when for a while every packet was early enough, a piece of quiet is left out, or, when there
+is much to be saved, a pitch period of sound now and then. So the delay follows the network, and the drift of the
+sender's clock too, and no word is lost to either.
 """
 
 from bisect import insort
@@ -14,6 +15,7 @@ from typing import Final
 from sip_bridge.media.codec import NARROWBAND, Decoder, frame_samples
 from sip_bridge.media.comfort_noise import ComfortNoise
 from sip_bridge.media.concealment import Concealment, shortened
+from sip_bridge.media.pcm import peak
 from sip_bridge.media.rtp import signed32
 
 MIN_DELAY_MS: Final = 20  # a delay is made shorter when every packet was earlier than that
@@ -23,6 +25,8 @@ MAX_PACKETS: Final = 64
 _LATE_RUN: Final = 3  # packets in a row that are far too late; one more, and the sender's clock jumped back
 _JUDGED: Final = 100  # packets: how early they come is judged over the last one or two hundred
 _SHORTEN_EVERY: Final = 5  # frames
+_QUIET: Final = 500  # the loudest sample of a frame whose length nobody notices
+_LOUD_SPARE_MS: Final = 60  # loud sound is let be until this much more of delay could be saved
 
 # When a piece of sound begins, in samples, and what it is: a payload and its decoder, or PCM with None.
 _Waiting = tuple[int, bytes, Decoder | None]
@@ -49,6 +53,7 @@ class JitterBuffer:
         self._min_delay = min_delay_ms * rate // 1000
         self._max_delay = max_delay_ms * rate // 1000
         self._start_delay = min(max(START_DELAY_MS, min_delay_ms), max_delay_ms) * rate // 1000
+        self._loud_spare = _LOUD_SPARE_MS * rate // 1000
         self._waiting: list[_Waiting] = []
         self._timestamp = 0  # of the packet that came last, extended over the wrap
         self._at: int | None = None  # what is due next
@@ -128,7 +133,7 @@ class JitterBuffer:
             return None
         self._ticks += 1
         frame = self._take()
-        if self._ticks % _SHORTEN_EVERY == 0 and self._spare > 0:
+        if self._spare > 0 and (peak(frame) <= _QUIET or self._is_worth_shortening):
             return self._shortened(frame)
         return frame
 
@@ -138,6 +143,11 @@ class JitterBuffer:
     def _spare(self) -> int:
         """By how many samples more than necessary each of the last packets was early."""
         return int(min(self._least_early, self._least_early_before)) - self._min_delay
+
+    @property
+    def _is_worth_shortening(self) -> bool:
+        """Whether loud sound may lose a pitch period, too."""
+        return self._spare > self._loud_spare and self._ticks % _SHORTEN_EVERY == 0
 
     def _move(self, samples: int) -> int:
         """Let later sound be due now, so that packets wait less; negative: they wait longer."""
