@@ -24,6 +24,7 @@ MAX_DELAY_MS: Final = 240  # that a packet may come early, or late, and still be
 MAX_PACKETS: Final = 64
 _LATE_RUN: Final = 3  # packets in a row that are far too late; one more, and the sender's clock jumped back
 _JUDGED: Final = 100  # packets: how early they come is judged over the last one or two hundred
+_MAX_PIECES: Final = 8  # of one frame among which gaps are made up for: looking for the pitch takes time
 _SHORTEN_EVERY: Final = 5  # frames
 _QUIET: Final = 500  # the loudest sample of a frame whose length nobody notices
 _LOUD_SPARE_MS: Final = 60  # loud sound is let be until this much more of delay could be saved
@@ -257,6 +258,8 @@ class JitterBuffer:
     def _conceal(self, samples: int, parts: list[bytes]) -> bytes:
         if self._is_pause:
             return self._comfort_noise.fill(samples)
+        if len(parts) > _MAX_PIECES:
+            return bytes(2 * samples)
         if not self._concealment.is_active:
             self._concealment.begin(b"".join((*self._recent, *parts)))
         if not self._concealment.is_silent:

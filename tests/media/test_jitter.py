@@ -200,6 +200,16 @@ def test_a_gap_inside_a_frame_is_filled() -> None:
     assert wire.jitter.concealed == 80
 
 
+def test_sound_in_crumbs_does_not_cost_more_time_than_there_is() -> None:
+    wire = started()
+    wire.levels(2)
+    at = wire.jitter._at or 0
+    for crumb in range(40):
+        wire.put(1000, at + 4 * crumb + 2, samples=2)
+    assert Counter(samples_of(wire.jitter.get() or b""))[0] >= 60
+    assert wire.voice.said == [1, *[1000] * 40]
+
+
 def test_the_silence_after_what_was_made_up_is_not_counted() -> None:
     wire = started()
     wire.levels(50)
