@@ -15,8 +15,11 @@ def pcm_of(samples: "array[int]") -> bytes:
 
 
 def scaled(pcm: bytes, gain: float) -> bytes:
-    """Softer by ``gain``, 0.0 to 1.0."""
-    return pcm_of(array("h", [int(sample * gain) for sample in samples_of(pcm)]))
+    """Softer or louder by ``gain``; what would be louder than full scale is clipped."""
+    samples = samples_of(pcm)
+    if gain <= 1.0:
+        return pcm_of(array("h", [int(sample * gain) for sample in samples]))
+    return pcm_of(array("h", [max(-32768, min(32767, int(sample * gain))) for sample in samples]))
 
 
 def peak(pcm: bytes) -> int:

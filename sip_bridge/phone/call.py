@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-from sip_bridge.errors import InvalidStateError, MediaError, NegotiationError, RequestRefusedError
+from sip_bridge.errors import InvalidStateError, MediaError, NegotiationError, NotAllowedError, RequestRefusedError
 from sip_bridge.phone.events import (
     CallChanged,
     CallFinished,
@@ -17,8 +17,10 @@ from sip_bridge.phone.events import (
     SendMethod,
 )
 from sip_bridge.phone.keys import CallKeys
-from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaResumed, MediaSession, MediaStopped, PlaybackFinished
+from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaResumed, MediaSession, MediaStopped
 from sip_bridge.phone.outcomes import Outcomes
+from sip_bridge.phone.player import PlaybackFinished
+from sip_bridge.phone.sources import shown_source
 from sip_bridge.phone.transfer import CallTransfer
 from sip_bridge.sip.events import (
     AnswerReceived,
@@ -63,7 +65,7 @@ class CallState(Enum):
 class Announcement:
     """What to play once a dialled call is answered: after ``settle`` seconds, so that the first word isn't cut."""
 
-    source: str
+    source: str = field(repr=False)  # it may hold a token
     settle: float = 0.5
     hangup_after: bool = False
 
@@ -134,10 +136,10 @@ class VoIPCall:
         self._client.endpoint.hangup(self.call_id, self._client.now)
         self._client.flush()
 
-    async def play(self, source: str, *, loop: bool = False, volume: float = 1.0) -> None:
-        """Play a file into the call, instead of what plays now; MediaError when it can't be."""
+    async def play(self, source: str, *, loop: bool = False, volume: float = 1.0, enqueue: bool = False) -> None:
+        """Play a file, a URL or a tone into the call; see `Player.play`."""
         self.require_talking()
-        await self.media.play(source, loop=loop, volume=volume)
+        await self.media.play(source, loop=loop, volume=volume, enqueue=enqueue)
 
     def stop_playback(self) -> None:
         """Stop what plays."""
@@ -315,10 +317,11 @@ class VoIPCall:
     async def _announce(self, announcement: Announcement) -> None:
         try:
             await self.media.play(announcement.source, settle=announcement.settle)
-        except MediaError as error:
-            self._phone.tell(PlaybackEnded(call=self, source=announcement.source, completed=False, error=str(error)))
-            if announcement.hangup_after and self.is_talking:
-                self.hangup()
+        except (MediaError, NotAllowedError) as error:
+            source = shown_source(announcement.source)
+            self.handle_media(PlaybackFinished(source=source, completed=False, error=str(error)))
+        except InvalidStateError:
+            return  # it was stopped before it began, and that was told
 
     def _take_answer(self, answer: bytes) -> bool:
         try:
@@ -388,7 +391,7 @@ class VoIPCall:
                 self._keys.receive(digit, "rtp", ms)
             case PlaybackFinished(source=source, completed=completed, error=error):
                 self._phone.tell(PlaybackEnded(call=self, source=source, completed=completed, error=error))
-                if self._announcement is not None and self._announcement.hangup_after and self.is_talking:
+                if self._hangs_up_after_playing and self.is_talking and not self.media.is_playing:
                     self.hangup()
             case MediaStopped(seconds=seconds):
                 self._media_lost(seconds)
@@ -399,3 +402,7 @@ class VoIPCall:
         self._phone.tell(MediaLost(call=self, seconds=seconds))
         if self._phone.account.media_lost == "hangup" and self.is_talking:
             self.end_for(CallLimit.MEDIA_LOST)
+
+    @property
+    def _hangs_up_after_playing(self) -> bool:
+        return self._announcement is not None and self._announcement.hangup_after

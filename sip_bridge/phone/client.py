@@ -12,7 +12,7 @@ from sip_bridge.errors import TransportError
 from sip_bridge.phone.pacer import Pacer
 from sip_bridge.phone.ports import PortAllocator
 from sip_bridge.phone.resolver import Resolver, Target
-from sip_bridge.phone.settings import SIPSettings
+from sip_bridge.phone.settings import MEDIA, MediaSettings, SIPSettings
 from sip_bridge.phone.transport import Transports
 from sip_bridge.phone.transport.network import NetworkWatch
 from sip_bridge.sip.endpoint import Endpoint
@@ -47,8 +47,11 @@ class LineUser(Protocol):
 class SIPClient:
     """``async with SIPClient(settings) as client``: listens, keeps the core's timers, routes its events to phones."""
 
-    def __init__(self, settings: SIPSettings, *, entropy: Callable[[int], bytes] = os.urandom) -> None:
+    def __init__(
+        self, settings: SIPSettings, *, media: MediaSettings = MEDIA, entropy: Callable[[int], bytes] = os.urandom
+    ) -> None:
         self.settings = settings
+        self.media = media
         self.endpoint = Endpoint(
             entropy=entropy, limits=settings.limits, learns_address=settings.advertised_host is None
         )

@@ -15,12 +15,14 @@ from sip_bridge.media.reports import Reports, report_interval
 from sip_bridge.media.rtp import ReceptionStatistics, RTPPacket, RTPSender
 from sip_bridge.media.silence import SilenceWatch
 from sip_bridge.media.srtp import SRTPPolicy
-from sip_bridge.phone.audio import AudioSink, AudioSource, Clip, load
+from sip_bridge.phone.audio import AudioSink, AudioSource
 from sip_bridge.phone.incoming import Incoming
 from sip_bridge.phone.outgoing import Outgoing
 from sip_bridge.phone.pacer import FRAME, Pacer
+from sip_bridge.phone.player import PlaybackFinished, Player, check_volume
 from sip_bridge.phone.ports import PortAllocator
 from sip_bridge.phone.rtp_transport import RTPTransport
+from sip_bridge.phone.settings import MEDIA, MediaSettings
 
 _NTP_EPOCH: Final = 2208988800  # seconds from 1900 to 1970
 
@@ -31,15 +33,6 @@ class DTMFReceived:
 
     digit: str = field(repr=False)  # it may be one of a PIN
     duration_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlaybackFinished:
-    """The last sample was sent (``completed``), or playing was stopped."""
-
-    source: str
-    completed: bool
-    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +66,7 @@ class MediaSession:
         codecs: tuple[str, ...],
         srtp: SRTPPolicy = SRTPPolicy.OFF,
         signalling_host: str | None = None,
+        media: MediaSettings = MEDIA,
         entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._pacer = pacer
@@ -95,12 +89,11 @@ class MediaSession:
             sequence=int.from_bytes(entropy(2)) & 0x7FFF,  # SRTP's first wrap must not be lost (RFC 3711 §3.3.1)
             timestamp=int.from_bytes(entropy(4)),
         )
-        self._outgoing = Outgoing(self._sender, send=self._transport.send, on_finished=self._finished)
+        self._player = Player(media, on_finished=self._finished)
+        self._outgoing = Outgoing(self._sender, send=self._transport.send, player=self._player)
         self._incoming = Incoming(on_press=self._pressed)
         self._reports = Reports(cname=entropy(8).hex(), sender=self._sender, receiver=self._incoming.receiver)
         self._silence = SilenceWatch(0)
-        self._source_name = ""
-        self._plays = 0  # so that of two files being read the one that was asked for last is played
         self.on_event: Callable[[MediaEvent], None] = lambda _: None
 
     async def open(self) -> None:
@@ -116,6 +109,7 @@ class MediaSession:
         self._is_closed = True
         self._is_sending = False
         self._pacer.remove(self._tick)
+        self._player.close()
         self._outgoing.close()
         self._transport.close()
 
@@ -147,6 +141,21 @@ class MediaSession:
     @muted.setter
     def muted(self, muted: bool) -> None:
         self._outgoing.muted = muted
+
+    @property
+    def volume(self) -> float:
+        """Of all that plays, 0.0 to 2.0; it may change at any time."""
+        return self._player.volume
+
+    @volume.setter
+    def volume(self, volume: float) -> None:
+        check_volume(volume)
+        self._player.volume = volume
+
+    @property
+    def is_playing(self) -> bool:
+        """Whether something plays, or is about to."""
+        return not self._player.is_idle
 
     @property
     def sinks(self) -> list[AudioSink]:
@@ -201,6 +210,7 @@ class MediaSession:
         self._transport.agree(stream)
         self._incoming.agree(stream)
         self._outgoing.agree(stream)
+        self._player.rate = stream.codec.rate
 
     def watch_silence(self, timeout: float) -> None:
         """The call is answered: from now on tell when nothing came for so many seconds; 0 never does."""
@@ -214,32 +224,22 @@ class MediaSession:
             self._is_sending = True
             self._pacer.add(self._tick)
 
-    async def play(self, source: str, *, loop: bool = False, volume: float = 1.0, settle: float = 0.0) -> None:
-        """Play a WAV file after ``settle`` seconds of silence, instead of what plays now; MediaError if it can't be."""
-        self._plays += 1
-        mine = self._plays
-        pcm = await load(source, volume=volume)
-        if mine == self._plays:
-            self._play(Clip(pcm, settle=round(settle / FRAME), loop=loop), source)
+    async def play(
+        self, source: str, *, loop: bool = False, volume: float = 1.0, settle: float = 0.0, enqueue: bool = False
+    ) -> None:
+        """See `Player.play`."""
+        await self._player.play(source, loop=loop, volume=volume, settle=settle, enqueue=enqueue)
 
     def join(self, source: AudioSource) -> None:
         """Send what ``source`` gives, instead of what plays now."""
-        self._plays += 1
-        self._play(source, "")
-
-    def _play(self, source: AudioSource, name: str) -> None:
-        self._outgoing.stop()
-        if not self._is_closed:
-            self._source_name = name
-            self._outgoing.play(source)
+        self._player.join(source)
 
     def stop_playback(self) -> None:
-        """Stop what plays, and what is being read to be played."""
-        self._plays += 1
-        self._outgoing.stop()
+        """Stop what plays, what waits, and what is being opened to be played."""
+        self._player.stop()
 
-    def _finished(self, completed: bool) -> None:
-        self.on_event(PlaybackFinished(source=self._source_name, completed=completed))
+    def _finished(self, event: PlaybackFinished) -> None:
+        self.on_event(event)
 
     @property
     def takes_events(self) -> bool:

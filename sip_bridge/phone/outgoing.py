@@ -10,7 +10,7 @@ from sip_bridge.media.dtmf import EventFrame, check_digits, event_frames
 from sip_bridge.media.dtmf_tones import KeyTones
 from sip_bridge.media.negotiation import Stream
 from sip_bridge.media.rtp import RTPSender
-from sip_bridge.phone.audio import AudioSource
+from sip_bridge.phone.player import Player
 
 _MAX_SEQUENCES: Final = 64  # of keys that wait
 _SHORTEST_MS: Final = 40  # of a key press and of the gap after it
@@ -20,20 +20,17 @@ LONGEST_MS: Final = 5000
 class Outgoing:
     """The sending half of a media session: packets go to ``send``.
 
-    ``on_finished`` is told when a source ends: whether its last sample was sent.
+    What the ``player`` gives is sent, and it is told when that has left.
     """
 
-    def __init__(
-        self, sender: RTPSender, *, send: Callable[[bytes], None], on_finished: Callable[[bool], None]
-    ) -> None:
+    def __init__(self, sender: RTPSender, *, send: Callable[[bytes], None], player: Player) -> None:
         self._sender = sender
         self._send = send
-        self._on_finished = on_finished
+        self._player = player
         self._stream: Stream | None = None
         self._encoder: Encoder | None = None
         self._encoding: tuple[Codec, int, str] | None = None  # what the encoder was made for
         self._ptime = FRAME_MS
-        self._source: AudioSource | None = None
         self._pending = b""  # PCM that does not fill a packet yet
         self._keys: deque[tuple[Iterator[EventFrame] | KeyTones, Callable[[], None]]] = deque()
         self._press_timestamp = 0
@@ -48,16 +45,6 @@ class Outgoing:
             self._encoding, self._ptime = encoding, ptime
             self._pending = b""
         self._stream = stream
-
-    def play(self, source: AudioSource) -> None:
-        """Send what ``source`` gives from the next frame on; stop what plays before calling this."""
-        self._source = source
-
-    def stop(self) -> None:
-        """Stop what plays, if anything does."""
-        if self._source is not None:
-            self._source = None
-            self._on_finished(False)  # noqa: FBT003  # a callback takes no keywords
 
     @property
     def takes_events(self) -> bool:
@@ -89,7 +76,6 @@ class Outgoing:
 
     def close(self) -> None:
         """The call is over: nothing more is sent, and nobody waits for it."""
-        self.stop()
         while self._keys:
             self._keys.popleft()[1]()
 
@@ -113,8 +99,7 @@ class Outgoing:
     def _send_audio(self, stream: Stream, encoder: Encoder) -> None:
         rate = stream.codec.rate
         tone = self._key_tone(rate)
-        frame = self._source.read(rate) if self._source is not None and tone is None else tone
-        is_over = self._source is not None and frame is None
+        frame = self._player.read(rate) if tone is None else tone
         if self.muted and tone is None:
             frame = None
         if self._ptime == FRAME_MS and not self._pending:
@@ -122,9 +107,8 @@ class Outgoing:
             self._send(self._sender.audio(stream.payload_type, payload, timestamp=self._sender.timestamp))
         else:
             self._send_packed(stream, encoder, frame or bytes(frame_bytes(rate)))
-        if is_over and not self._pending:
-            self._source = None
-            self._on_finished(True)  # noqa: FBT003  # a callback takes no keywords
+        if not self._pending:
+            self._player.sent()
 
     def _send_packed(self, stream: Stream, encoder: Encoder, frame: bytes) -> None:
         """Packets of another length than a frame's."""

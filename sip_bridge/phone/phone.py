@@ -311,6 +311,7 @@ class VoIPPhone:
             codecs=codecs or self.account.codecs,
             srtp=self.account.srtp,
             signalling_host=flow.remote[0],
+            media=self.client.media,
         )
 
     # --- for its calls ---

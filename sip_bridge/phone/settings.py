@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from sip_bridge.media.codec import default_codecs
 from sip_bridge.media.srtp import SRTPPolicy
+from sip_bridge.media.tones import DEFAULT_COUNTRY
 from sip_bridge.sip.limits import LIMITS, Limits
 
 Network = IPv4Network | IPv6Network
@@ -95,6 +96,17 @@ class DTMFSettings:
     def is_masked(self) -> bool:
         """Whether nobody but us may see digits."""
         return bool(self.codes) if self.mask is None else self.mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaSettings:
+    """What may be played: files in ``folders`` (None: all that the bridge can read), and the tones of a ``country``."""
+
+    folders: tuple[Path, ...] | None = None
+    country: str = DEFAULT_COUNTRY
+
+
+MEDIA: Final = MediaSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,17 @@ from hypothesis import strategies as st
 from sip_bridge.errors import MediaError
 from sip_bridge.media.g711 import encode_alaw, encode_ulaw
 from sip_bridge.media.pcm import pcm_of, samples_of
-from sip_bridge.media.wav import MAX_SECONDS, decode_wav
+from sip_bridge.media.wav import WAVReader
 
 RAMP = pcm_of(array("h", range(-8000, 8000, 100)))
+
+
+def decode_wav(data: bytes, step: int = 1 << 20) -> bytes:
+    """The whole sound, from pieces of ``step`` bytes."""
+    reader = WAVReader()
+    pcm = b"".join(reader.feed(data[at : at + step]) for at in range(0, len(data), step))
+    reader.finish()
+    return pcm
 
 
 def chunk(name: bytes, data: bytes) -> bytes:
@@ -43,6 +51,20 @@ def test_g711_is_decoded() -> None:
         assert max(abs(a - b) for a, b in zip(heard, samples_of(RAMP), strict=True)) <= 256
 
 
+def test_samples_of_24_and_32_bits_keep_their_upper_16() -> None:
+    data = struct.pack("<3i", -(1 << 31), 1 << 30, 12345 << 16)
+    pcm = pcm_of(array("h", [-32768, 16384, 12345]))
+    assert decode_wav(wav(form(bits=32), chunk(b"data", data))) == pcm
+    assert decode_wav(wav(form(bits=24), chunk(b"data", data[1:4] + data[5:8] + data[9:]))) == pcm
+
+
+def test_floating_point_is_clipped_and_what_is_no_number_too() -> None:
+    values = (0.0, 0.5, -1.0, 7.0, float("-inf"), float("nan"))
+    for code, bits in (("f", 32), ("d", 64)):
+        heard = decode_wav(wav(form(3, bits=bits), chunk(b"data", struct.pack(f"<6{code}", *values))))
+        assert list(samples_of(heard)) == [0, 16383, -32767, 32767, -32767, 32767]
+
+
 def test_channels_are_mixed_to_their_mean() -> None:
     stereo = pcm_of(array("h", [100, 300, -100, -300, 7]))  # half a frame at the end
     assert decode_wav(wav(form(channels=2), chunk(b"data", stereo))) == pcm_of(array("h", [200, -200]))
@@ -55,6 +77,25 @@ def test_other_chunks_are_passed_over_and_the_first_of_a_name_counts() -> None:
 
 def test_a_stream_that_does_not_know_its_length_is_taken_to_its_end() -> None:
     assert decode_wav(wav(form(), b"data\xff\xff\xff\xff" + RAMP)) == RAMP
+
+
+def test_a_stream_that_says_zero_for_its_length_is_taken_to_its_end() -> None:
+    endless = b"RIFF\xff\xff\xff\xffWAVE" + form() + b"data\0\0\0\0" + RAMP
+    assert decode_wav(endless) == RAMP
+
+
+@pytest.mark.parametrize("step", [1, 3, 7, 64])
+def test_a_file_may_come_in_pieces_of_any_length(step: int) -> None:
+    stereo = chunk(b"data", bytes(range(250)))
+    data = wav(chunk(b"LIST", b"oddly"), form(channels=2, bits=24), stereo, chunk(b"LIST", b"not sound"))
+    assert decode_wav(data, step) == decode_wav(data)
+    assert len(decode_wav(data)) == 250 // 6 * 2
+
+
+def test_what_follows_the_sound_is_not_heard() -> None:
+    reader = WAVReader()
+    assert reader.feed(wav(form(rate=22050), chunk(b"data", RAMP), chunk(b"LIST", b"tags"))) == RAMP
+    assert (reader.rate, reader.is_over, reader.feed(RAMP)) == (22050, True, b"")
 
 
 def test_the_real_format_of_an_extensible_file_stands_further_on() -> None:
@@ -75,10 +116,12 @@ def test_the_real_format_of_an_extensible_file_stands_further_on() -> None:
         (wav(form(channels=0), chunk(b"data", RAMP)), "with 0 channels at 8000 Hz"),
         (wav(form(channels=9), chunk(b"data", RAMP)), "with 9 channels at 8000 Hz"),
         (wav(form(rate=0), chunk(b"data", RAMP)), "with 1 channels at 0 Hz"),
-        (wav(form(3, bits=32), chunk(b"data", RAMP)), "of format 3 with 32 bits"),
+        (wav(form(2, bits=4), chunk(b"data", RAMP)), "of format 2 with 4 bits"),
+        (wav(chunk(b"fmt ", bytes(5000)), chunk(b"data", RAMP)), "without format or sound"),
+        (b"RI", "not a WAV file"),
+        (b"RIFF", "not a WAV file"),
         (wav(form(0xFFFE), chunk(b"data", RAMP)), "of format 65534 with 16 bits"),
-        (wav(form(rate=1000), chunk(b"data", bytes(2000 * MAX_SECONDS + 2))), "longer than 10 minutes"),
-        (wav(*[chunk(b"junk", b"")] * 1000, form(), chunk(b"data", RAMP)), "without format or sound"),
+        (wav(*[chunk(b"junk", b"")] * 1001, form(), chunk(b"data", RAMP)), "without format or sound"),
     ],
 )
 def test_what_can_not_be_played_says_why(data: bytes, reason: str) -> None:

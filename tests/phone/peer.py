@@ -8,7 +8,9 @@ import wave
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from sip_bridge.media.codec import frame_bytes
 from sip_bridge.media.g711 import decode_ulaw
+from sip_bridge.media.resampler import Resampler
 from sip_bridge.media.rtcp import RTCPPacket, is_rtcp, parse_rtcp
 from sip_bridge.media.rtp import RTPPacket
 from sip_bridge.media.tone_detector import ToneDetector
@@ -102,6 +104,25 @@ class Ear:
 
     def samples(self) -> list[int]:
         return list(struct.unpack(f"<{len(self.pcm) // 2}h", self.pcm))
+
+
+class Clip:
+    """A sound in memory at ``rate``, as a source."""
+
+    def __init__(self, pcm: bytes, *, rate: int = 8000) -> None:
+        self._pcm = pcm
+        self._rate = rate
+        self._at = 0
+        self._resampler: tuple[int, Resampler] = (rate, Resampler(rate, rate))
+
+    def read(self, rate: int) -> bytes | None:
+        size = frame_bytes(self._rate)
+        frame = self._pcm[self._at : self._at + size]
+        self._at += size
+        if self._resampler[0] != rate:
+            self._resampler = (rate, Resampler(self._rate, rate))
+        padded = frame.ljust(size, b"\0")
+        return (padded if rate == self._rate else self._resampler[1].process(padded)) if frame else None
 
 
 async def until(condition: Callable[[], bool]) -> None:

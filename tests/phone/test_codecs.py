@@ -11,12 +11,11 @@ import pytest
 
 from sip_bridge.errors import MediaError
 from sip_bridge.media.codec import CODECS
-from sip_bridge.phone.audio import Clip
 from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.media import MediaSession
 from sip_bridge.phone.ports import PortAllocator
 from sip_bridge.phone.settings import PortRange, SIPSettings
-from tests.phone.peer import Ear, HandPacer, Peer, until
+from tests.phone.peer import Clip, Ear, HandPacer, Peer, until
 from tests.phone.phones import Phone, running, talking
 from tests.sound import chirp, compare, from_pcm, to_pcm
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sip_bridge.media.dtmf import KEYS
-from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaSession, PlaybackFinished
+from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaSession
+from sip_bridge.phone.player import PlaybackFinished
 from sip_bridge.phone.ports import PortAllocator
 from sip_bridge.phone.settings import PortRange
 from tests.phone.peer import SILENCE, HandPacer, Peer, chirp, keys_in, until, write_wav

@@ -16,9 +16,9 @@ from sip_bridge.media.pcm import samples_of
 from sip_bridge.media.rtcp import Goodbye, ReceiverReport, ReportBlock, SenderReport, SourceDescription, format_rtcp
 from sip_bridge.media.rtp import ReceptionStatistics
 from sip_bridge.media.srtp import SRTPPolicy
-from sip_bridge.phone.audio import load
-from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaResumed, MediaSession, MediaStopped, PlaybackFinished
+from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaResumed, MediaSession, MediaStopped
 from sip_bridge.phone.pacer import Pacer
+from sip_bridge.phone.player import PlaybackFinished
 from sip_bridge.phone.ports import PortAllocator
 from sip_bridge.phone.rtp_transport import MAX_DATAGRAM
 from sip_bridge.phone.settings import PortRange
@@ -190,42 +190,6 @@ async def test_a_loop_goes_on_until_it_is_stopped(
     assert events == [PlaybackFinished(source=path, completed=False)]
 
 
-class SlowFile:
-    """A file that is being read until `finish`; other files are read at once."""
-
-    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.path = str(write_wav(path, [9000] * 160))
-        self._is_read = asyncio.Event()
-        monkeypatch.setattr("sip_bridge.phone.media.load", self._load)
-
-    async def _load(self, source: str, *, volume: float) -> bytes:
-        if source == self.path:
-            await self._is_read.wait()
-        return await load(source, volume=volume)
-
-    def finish(self) -> None:
-        self._is_read.set()
-
-
-@pytest.fixture
-def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SlowFile:
-    return SlowFile(tmp_path / "slow.wav", monkeypatch)
-
-
-async def test_what_is_asked_for_last_is_what_plays(
-    talking: MediaSession, pacer: HandPacer, slow: SlowFile, tmp_path: Path
-) -> None:
-    events = events_of(talking)
-    last = str(write_wav(tmp_path / "last.wav", [9000] * 160))
-    playing = asyncio.create_task(talking.play(slow.path))
-    await asyncio.sleep(0)  # its task has begun
-    await talking.play(last)
-    slow.finish()
-    await playing
-    pacer.tick(2)
-    assert events == [PlaybackFinished(source=last, completed=True)]
-
-
 async def test_a_file_replaces_what_plays(talking: MediaSession, pacer: HandPacer, tmp_path: Path) -> None:
     events = events_of(talking)
     paths = [str(write_wav(tmp_path / f"{name}.wav", [9000] * 160)) for name in ("first", "second")]
@@ -236,28 +200,6 @@ async def test_a_file_replaces_what_plays(talking: MediaSession, pacer: HandPace
         PlaybackFinished(source=paths[0], completed=False),
         PlaybackFinished(source=paths[1], completed=True),
     ]
-
-
-async def test_a_file_that_is_stopped_while_it_is_read_does_not_play(
-    talking: MediaSession, peer: Peer, pacer: HandPacer, slow: SlowFile
-) -> None:
-    playing = asyncio.create_task(talking.play(slow.path))
-    await asyncio.sleep(0)  # its task has begun
-    talking.stop_playback()
-    slow.finish()
-    await playing
-    pacer.tick()
-    assert [packet.payload for packet in peer.heard()] == [SILENCE]
-
-
-async def test_a_call_that_ends_while_its_file_is_read_plays_nothing(session: MediaSession, slow: SlowFile) -> None:
-    events = events_of(session)
-    playing = asyncio.create_task(session.play(slow.path))
-    await asyncio.sleep(0)  # its task has begun
-    session.close()
-    slow.finish()
-    await playing
-    assert events == []
 
 
 class Hum:
