@@ -4,8 +4,8 @@ import re
 import shlex
 from pathlib import Path
 
+import click
 import pytest
-from click.testing import CliRunner
 
 from sip_bridge import config
 from sip_bridge.cli import commands
@@ -52,9 +52,11 @@ def test_every_request_of_the_readme_is_understood() -> None:
 
 
 @pytest.mark.parametrize("words", shell_lines("./script/run"), ids=" ".join)
-def test_every_command_of_the_readme_exists(words: list[str]) -> None:
-    result = CliRunner().invoke(commands, [*(words[1:] or ["run"]), "--help"])
-    assert result.exit_code == 0
+def test_every_command_of_the_readme_exists_and_takes_its_options(words: list[str]) -> None:
+    name, *arguments = words[1:] or ["run"]
+    command = commands.get_command(click.Context(commands), name)
+    assert command is not None
+    assert command.make_context(name, arguments).command is command
 
 
 def test_every_file_that_the_readme_points_to_exists() -> None:
