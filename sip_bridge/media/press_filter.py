@@ -6,9 +6,10 @@ from typing import Final, Literal
 
 PressMethod = Literal["rtp", "info", "inband"]
 
-ECHO_WINDOW: Final = 0.5  # seconds within which another way tells of the same press
-MAX_PRESSES: Final = 64  # at once; a person takes years for them, a flood is cut
-PRESSES_PER_SECOND: Final = 20.0  # on average; 40 ms of key and 40 ms of pause are 12.5
+ECHO_WINDOW: Final = 1.0  # seconds within which another way tells of the same press, an INFO that got lost once, too
+MAX_PRESSES: Final = 1024  # at once: no person has so many, a flood is cut
+PRESSES_PER_SECOND: Final = 100.0  # on average
+_REMEMBERED: Final = 128  # presses whose echo is recognised
 _LONGEST: Final = 5.0  # seconds that a key is held: a device may send INFO when it is let go
 
 
@@ -29,7 +30,7 @@ class PressFilter:
     """
 
     def __init__(self) -> None:
-        self._counted: deque[_Counted] = deque(maxlen=MAX_PRESSES)
+        self._counted: deque[_Counted] = deque(maxlen=_REMEMBERED)
         self._permits = float(MAX_PRESSES)
         self._as_of: float | None = None
         self._hears_tones = True
