@@ -12,7 +12,7 @@ from sip_bridge.phone.events import CallChanged, CallFinished, PhoneEvent
 from sip_bridge.phone.phone import VoIPPhone
 from sip_bridge.phone.settings import DirectAccount, SIPSettings
 
-STATION = DirectAccount(id="station", name="Front door", user="station")
+STATION = DirectAccount(id="station", name="Front door", user="station", codecs=("PCMU", "PCMA"))
 
 
 async def ring_once(uri: str, *, ring_seconds: float, talk_seconds: float) -> bool:

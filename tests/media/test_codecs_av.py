@@ -1,5 +1,6 @@
 """G.722 and Opus: what they do to a chirp and to speech, what they take from a peer, and that they may be missing."""
 
+import subprocess
 import sys
 
 import pytest
@@ -207,6 +208,12 @@ def test_a_packet_gets_no_more_than_the_peer_wants_in_lengths_that_the_codec_has
 
 def test_the_best_of_what_is_installed_comes_first() -> None:
     assert default_codecs() == ("G722", "opus", "PCMU", "PCMA")
+
+
+def test_pyav_is_loaded_by_no_command_that_needs_no_sound() -> None:
+    """It takes 26 MB, and half a second on a Raspberry Pi."""
+    imports = "import sys, sip_bridge.cli, sip_bridge.bridge, sip_bridge.phone.phone; sys.exit('av' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", imports], check=False).returncode == 0
 
 
 def test_a_pyav_without_libopus_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
