@@ -18,6 +18,7 @@ _CLOCK_RATES: Final = {codec.clock_rate for codec in CODECS.values()}
 _USUAL: Final = {f"{EVENTS}/8000": 101}  # where devices that don't read SDP look for key presses
 _DYNAMIC: Final = (*range(96, 128), *range(35, 64))  # in the order in which they are to be used (RFC 3551 §3)
 _RTCP: Final = range(64, 96)  # where RTP and RTCP share a port these can't be told from reports (RFC 5761 §4)
+_NUMBERS: Final = {str(number): number for number in range(128) if number not in _RTCP}
 _MISTAKEN: Final = {"g722/16000": "G722/8000"}  # its clock rate is an old error that stays (RFC 3551 §4.5.2)
 
 
@@ -74,8 +75,8 @@ class Formats:
 def listed(media: MediaDescription) -> list[tuple[int, str]]:
     """Payload type and ``name/clock rate[/channels]`` of each format; of a static one that isn't described, its own."""
     described = rtpmaps(media)
-    numbers = (number for text in media.formats for number in _payload_types(text))
-    return [(number, described.get(number) or _STATIC.get(number, "")) for number in dict.fromkeys(numbers)]
+    numbers = [_NUMBERS[text] for text in dict.fromkeys(media.formats) if text in _NUMBERS]
+    return [(number, described.get(number) or _STATIC.get(number, "")) for number in numbers]
 
 
 def rtpmaps(media: MediaDescription) -> dict[int, str]:
@@ -83,8 +84,8 @@ def rtpmaps(media: MediaDescription) -> dict[int, str]:
     found: dict[int, str] = {}
     for value in media.values("rtpmap"):
         number, _, name = value.partition(" ")
-        for payload_type in _payload_types(number):
-            found.setdefault(payload_type, _MISTAKEN.get(name.strip().lower(), name.strip()))
+        if number in _NUMBERS:
+            found.setdefault(_NUMBERS[number], _MISTAKEN.get(name.strip().lower(), name.strip()))
     return found
 
 
@@ -92,12 +93,6 @@ def fmtp(media: MediaDescription, payload_type: int) -> str:
     """The parameters of a format (RFC 8866 §6.15)."""
     said = (value.partition(" ") for value in media.values("fmtp"))
     return next((parameters.strip() for number, _, parameters in said if number == str(payload_type)), "")
-
-
-def _payload_types(text: str) -> tuple[int, ...]:
-    """The number, if it is one that RTP has room for."""
-    is_number = text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= 127
-    return (int(text),) if is_number and int(text) not in _RTCP else ()
 
 
 def offered(codecs: Sequence[Codec], known: Mapping[int, str]) -> list[Format]:

@@ -273,6 +273,26 @@ async def test_a_required_caller_hangs_up_on_who_answers_without_a_key() -> None
     assert ended.status is SIPStatus.NOT_ACCEPTABLE_HERE
 
 
+async def test_a_required_line_whose_own_offer_is_answered_plainly_hangs_up_and_says_nothing(
+    peer: SRTPPeer,
+) -> None:
+    """The caller leaves the offer to us, and its answer comes in the ACK: too late for 488."""
+    async with running("bob", srtp=REQUIRED) as bob, sending_to("127.0.0.1", bob.phone.client.port) as station:
+        dialog = Dialog(station, bob.uri)
+        station.send(dialog.request("INVITE"))
+        response = await station.receive()
+        while response.status != SIPStatus.OK:
+            response = await station.receive()
+        offer = SessionDescription.parse(response.content).media[0]
+        dialog.to_tag = f";tag={response.to.tag}"
+        station.send(dialog.request("ACK", peer.sdp(), seq=1))
+        request = await station.receive()
+        station.send(dialog.response(request))
+        await bob.until(lambda: not bob.phone.calls)
+    assert (offer.protocol, len(offer.values("crypto")), request.method) == ("RTP/SAVP", 4, "BYE")
+    assert peer.datagrams() == []
+
+
 async def test_two_phones_that_can_encrypt_do_and_say_so_through_hold() -> None:
     async with running("alice", srtp=OPTIONAL) as alice, running("bob", srtp=REQUIRED) as bob:
         call = await talk(alice, bob)
