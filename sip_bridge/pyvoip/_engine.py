@@ -73,7 +73,7 @@ class Engine(VoIPPhone):
         self._links: dict[str, CallLink] = {}
         self._raw: set[str] = set()  # calls whose sound is the application's affair
         self._changed = asyncio.Event()
-        self._waiting = 0
+        self._is_awaited = True  # somebody hears how registering ends; later nobody waits
         self.connections: OrderedDict[str, VoIPConnection] = OrderedDict()
         self.failures = 0
         self.failure: Exception | None = None
@@ -83,22 +83,22 @@ class Engine(VoIPPhone):
 
     async def until_registered(self, timeout: float) -> None:  # noqa: ASYNC109  # the registrar's
         """Wait for the registration; raises why it failed, TimeoutError when nobody answered in time."""
-        self._waiting += 1
         try:
             async with asyncio.timeout(timeout):
                 while not self.is_registered and self.failure is None:
                     self._changed.clear()
                     await self._changed.wait()
-        except TimeoutError as error:
-            self._give_up(error)
+        except TimeoutError:
+            self._give_up(TimeoutError("the registrar does not answer"))
         finally:
-            self._waiting -= 1
+            self._is_awaited = False
         if self.failure is not None:
             raise self.failure
 
     async def register_anew(self, timeout: float) -> None:  # noqa: ASYNC109
         """Send REGISTER now and wait as `until_registered`."""
         self.registration, self.failure, self.failures = None, None, 0
+        self._is_awaited = True
         self.register()
         await self.until_registered(timeout)
 
@@ -132,7 +132,7 @@ class Engine(VoIPPhone):
             return
         self.failure = reason
         self.unregister()
-        if not self._waiting:
+        if not self._is_awaited:
             self._owner.gave_up()
 
     # --- calls ---

@@ -4,9 +4,9 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from sip_bridge.media.rtp import RTPPacket
 from sip_bridge.pyvoip.credentials import CredentialsManager
@@ -19,6 +19,7 @@ from tests.peers.ports import LOOPBACK, free_port, free_ports
 
 TIMEOUT = 10.0
 USER, PASSWORD = "620", "secret"
+_RTCP = range(72, 77)  # packets of RTCP, read as RTP
 Answer = Callable[[SIPMessage], str | None]
 
 
@@ -91,7 +92,7 @@ class Pbx:
             self.phone = source
             status = self.on_register(message)
             if status is not None:
-                self.reply(message, status, *registered(message))
+                self.reply(message, status, *registered(message, status))
 
     # --- what comes ---
 
@@ -118,7 +119,7 @@ class Pbx:
         """The next RTP packet."""
         while True:
             packet = RTPPacket.parse(self.rtp.recv(4096))
-            if packet is not None and packet.payload_type < 72:
+            if packet is not None and packet.payload_type not in _RTCP:
                 return packet
 
     # --- what goes ---
@@ -156,12 +157,14 @@ class Pbx:
         return "\r\n".join(lines).encode()
 
 
-def registered(request: SIPMessage) -> tuple[str, ...]:
-    return ("Expires: 300",) if request.get("expires") != "0" else ()
+def registered(request: SIPMessage, status: str) -> tuple[str, ...]:
+    """What a registrar grants unless the test says it."""
+    return () if "Expires" in status or request.get("expires") == "0" else ("Expires: 300",)
 
 
-def _described(body: bytes) -> list[str]:
-    kind = ["Content-Type: application/sdp"] if body else []
+def _described(body: bytes, headers: Iterable[str] = ()) -> list[str]:
+    is_told = any(line.startswith("Content-Type:") for line in headers)
+    kind = ["Content-Type: application/sdp"] if body and not is_told else []
     return [*kind, f"Content-Length: {len(body)}"]
 
 
@@ -193,7 +196,7 @@ class Dialled:
             f"CSeq: {self.seq} {method}",
             f"Contact: <{self.pbx.contact}>",
             *headers,
-            *_described(body),
+            *_described(body, headers),
         ]
         self.pbx.send("\r\n".join([*lines, "", ""]).encode() + body)
 
@@ -221,7 +224,13 @@ class Dialled:
         return dialled
 
 
-def parameter(pbx: Pbx, **options: Any) -> VoIPPhoneParameter:
+class Registrar(Protocol):
+    """Whatever phones register at."""
+
+    port: int
+
+
+def parameter(pbx: Registrar, **options: Any) -> VoIPPhoneParameter:
     credentials = CredentialsManager()
     credentials.add(USER, PASSWORD)
     rtp = free_ports(20)
@@ -245,7 +254,7 @@ def phone_at(pbx: Pbx, **options: Any) -> Iterator[VoIPPhone]:
         phone.stop()
 
 
-def client_of(pbx: Pbx, **options: Any) -> SIPClient:
+def client_of(pbx: Registrar, **options: Any) -> SIPClient:
     given = parameter(pbx)
     assert given.credentials_manager is not None
     usual: dict[str, Any] = {"bind_ip": LOOPBACK, "bind_port": given.bind_port}

@@ -27,7 +27,7 @@ class Transports:
     def __init__(self, settings: SIPSettings, user: TransportUser) -> None:
         self._settings = settings
         self._user = user
-        self._routes = Routes(settings.advertised_host)
+        self._routes = Routes(settings.advertised_host, everywhere=settings.advertised_everywhere)
         self._tls = TLSContexts(settings.tls)
         self._datagrams = Datagrams(self._routes, receive=user.receive)
         self._connections = Connections(user, self._routes, self._tls, settings.limits)

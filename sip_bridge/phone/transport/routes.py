@@ -16,10 +16,14 @@ _AGE: Final = 10.0  # seconds after which the local address towards a peer is lo
 
 
 class Routes:
-    """``bound`` are our sockets' addresses; ``advertised_host`` is what peers outside private networks are told."""
+    """``bound`` are our sockets' addresses; ``advertised_host`` is what peers outside private networks are told.
 
-    def __init__(self, advertised_host: str | None = None) -> None:
+    ``everywhere`` tells it to those inside, too.
+    """
+
+    def __init__(self, advertised_host: str | None = None, *, everywhere: bool = False) -> None:
         self._advertised_host = advertised_host
+        self._everywhere = everywhere
         self._towards: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._links: OrderedDict[str, str] = OrderedDict()
         self.bound: Sequence[str] = ()
@@ -72,7 +76,8 @@ class Routes:
     def told(self, source: str, remote: str) -> str:
         """What a peer is told instead of ``source``: the advertised host outside private networks."""
         advertised = self._advertised_host
-        if advertised is None or ip_address(without_interface(remote)).is_private:
+        is_private = not self._everywhere and ip_address(without_interface(remote)).is_private
+        if advertised is None or is_private:
             return source
         return advertised if not _is_ip(advertised) or family_of(advertised) is family_of(remote) else source
 

@@ -262,6 +262,7 @@ class SIPClient:
                 verify=pyvoip.TLS_VERIFY_MODE != ssl.CERT_NONE,
             ),
             advertised_host=self.nat.get_host(self.server) if self._is_nat_set else None,
+            advertised_everywhere=True,
             rtp_ports=PortRange(low=parameter.rtp_port_low, high=parameter.rtp_port_high) if parameter else PortRange(),
         )
 
