@@ -200,7 +200,6 @@ class SIPSettings:
     tls_port: int = 5061
     tls: TLSSettings = TLSSettings()
     advertised_host: str | None = None
-    advertised_everywhere: bool = False  # to private networks, too
     rtp_ports: PortRange = PortRange()
     limits: Limits = LIMITS
 

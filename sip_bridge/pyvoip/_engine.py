@@ -258,23 +258,28 @@ class Engine(VoIPPhone):
 
     def _see(self, message: WireMessage) -> None:
         """Every message passes here before anything is done about it."""
-        if not message.is_ours:
-            self._current = message.data
-        elif not message.data.startswith(b"INVITE ") and not self.connections:
+        if message.is_ours:
+            if message.data.startswith(b"INVITE "):
+                self._invite_sent(message.data)
             return
-        if not (self.connections or message.is_ours):
+        self._current = message.data
+        if not self.connections and not self._links:
             return
-        try:
-            call_id = CoreMessage(message.data).get("call-id") or ""
-        except SIPParseError:
-            return
-        connection = self.connections.get(call_id)
-        if connection is not None and not message.is_ours:
-            connection.deliver(message.data)
-            if call_id in self._links:
-                self._links[call_id].received(message.data)
-        elif connection is None and message.is_ours and (call_id in self._links or call_id in self._raw):
-            self._connect(call_id, SIPMessage(message.data))
+        with contextlib.suppress(SIPParseError):
+            self._came(CoreMessage(message.data).get("call-id") or "", message.data)
+
+    def _came(self, call_id: str, data: bytes) -> None:
+        if call_id in self.connections:
+            self.connections[call_id].deliver(data)
+        if call_id in self._links:
+            self._links[call_id].received(data)
+
+    def _invite_sent(self, data: bytes) -> None:
+        """The first INVITE of a call begins its connection."""
+        message = SIPMessage(data)
+        call_id = message.headers["Call-ID"]
+        if call_id not in self.connections and (call_id in self._links or call_id in self._raw):
+            self._connect(call_id, message)
             self._changed.set()
 
     async def send(self, connection: VoIPConnection, data: bytes) -> None:
@@ -326,7 +331,9 @@ async def serving(
     settings: SIPSettings, account: RegisteredAccount, owner: Owner, *, tell: Callable[[Engine], None]
 ) -> AsyncIterator[None]:
     """A phone that is started, and told of; stopped at the end."""
-    async with SIPClient(settings) as client:
+    client = SIPClient(settings)
+    client.transports.advertise_everywhere()  # which host fits which network is decided by `NAT`
+    async with client:
         engine = Engine(client, account, owner)
         tell(engine)
         engine.start()

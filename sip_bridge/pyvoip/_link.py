@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import threading
+from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -48,6 +49,8 @@ class CallLink:
         self._workers = workers
         self._lock = threading.Lock()
         self._keys = ""
+        self._pressed: deque[str] = deque(maxlen=MAX_KEYS)  # that the application was not told yet
+        self._tells_keys = False
         self._at_work: set[str] = set()  # hooks
         self._refer_accepted: asyncio.Event | None = None
         self.engine_call = engine_call
@@ -93,7 +96,7 @@ class CallLink:
             case CallSignaled(origin="remote", method="INVITE", status=SIPStatus() as status):
                 self._signaled(status)
             case DTMFPressed(digit=digit):
-                self._pressed(digit)
+                self._key_pressed(digit)
             case CallFinished():
                 self._finished(event)
             case _:
@@ -119,12 +122,32 @@ class CallLink:
             self._move_to_progress()
         self._tell(hook)
 
-    def _pressed(self, digit: str) -> None:
+    def _key_pressed(self, key: str) -> None:
+        """Keys are told one after the other, and in a thread, where the application may block."""
         call = self.call
         if call is None:
-            self.put_key(digit)
-        else:
-            call.dtmf_callback(digit)
+            self.put_key(key)
+            return
+        with self._lock:
+            self._pressed.append(key)
+            if self._tells_keys:
+                return
+            self._tells_keys = True
+        self._workers.start(lambda: self._tell_keys(call), f"dtmf_callback of call {self.engine_call.call_id}")
+
+    def _tell_keys(self, call: "VoIPCall") -> None:
+        while True:
+            with self._lock:
+                self._tells_keys = bool(self._pressed)
+                if not self._pressed:
+                    return
+                key = self._pressed.popleft()
+            try:
+                call.dtmf_callback(key)
+            except BaseException:
+                with self._lock:
+                    self._tells_keys = False
+                raise
 
     def _finished(self, event: CallFinished) -> None:
         self.state = CallState.ENDED

@@ -39,7 +39,7 @@ class LoopThread:
 
     def stop(self) -> None:
         """Leave the context, and end the thread."""
-        self._refuse_own_thread()
+        self.refuse_own_thread()
         loop, stopping = self._ready.result(), self._stopping
         assert stopping is not None  # noqa: S101  # made before the loop was ready
         if not loop.is_closed():
@@ -49,7 +49,7 @@ class LoopThread:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop and wait for its result; RuntimeError on the loop's own thread."""
         try:
-            self._refuse_own_thread()
+            self.refuse_own_thread()
             outcome = asyncio.run_coroutine_threadsafe(work, self._ready.result())
         except RuntimeError as error:
             work.close()
@@ -72,7 +72,8 @@ class LoopThread:
 
         return self.run(work())
 
-    def _refuse_own_thread(self) -> None:
+    def refuse_own_thread(self) -> None:
+        """RuntimeError on the loop's own thread, where waiting would never end."""
         if threading.current_thread() is self._thread:
             raise RuntimeError("a blocking call on the event loop's own thread would never return")
 

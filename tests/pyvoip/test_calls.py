@@ -281,3 +281,39 @@ def test_a_call_is_made_by_its_phone(pbx: Pbx) -> None:
         connection = phone.sip.make_connection(request)
         with pytest.raises(InvalidStateError):
             VoIPCall(phone, CallState.RINGING, request, 1, LOOPBACK, connection)
+
+
+class Listening(VoIPCall):
+    """Takes keys itself, and is not to be disturbed while it does."""
+
+    taken: list[tuple[str, str]]
+
+    def ringing(self, request: Any = None) -> None:
+        self.answer()
+
+    def dtmf_callback(self, code: str) -> None:
+        self.taken.append((code, threading.current_thread().name.split(" of ")[0]))
+        if code == "*":
+            raise ValueError("not that one")
+        if code == "#":
+            self.hangup()
+
+
+def test_keys_are_told_in_a_thread_that_may_block(pbx: Pbx, caplog: pytest.LogCaptureFixture) -> None:
+    Listening.taken = []
+    with phone_at(pbx, call_class=Listening):
+        dialled = Dialled(pbx)
+        dialled.invite()
+        dialled.answered()
+        for i, key in enumerate("1*#"):
+            relay = f"Signal={key}\r\nDuration=160\r\n".encode()
+            dialled.request("INFO", "Content-Type: application/dtmf-relay", body=relay)
+            pbx.receive("200")
+            until(lambda i=i: len(Listening.taken) > i)  # type: ignore[misc]
+        pbx.receive("BYE")
+    assert Listening.taken == [(key, "dtmf_callback") for key in "1*#"]
+    assert "dtmf_callback of call call-1 failed" in caplog.text
+
+
+def test_a_key_password_is_not_shown(pbx: Pbx) -> None:
+    assert "sesame" not in repr(parameter(pbx, key_password="sesame"))

@@ -27,7 +27,7 @@ class Transports:
     def __init__(self, settings: SIPSettings, user: TransportUser) -> None:
         self._settings = settings
         self._user = user
-        self._routes = Routes(settings.advertised_host, everywhere=settings.advertised_everywhere)
+        self._routes = Routes(settings.advertised_host)
         self._tls = TLSContexts(settings.tls)
         self._datagrams = Datagrams(self._routes, receive=user.receive)
         self._connections = Connections(user, self._routes, self._tls, settings.limits)
@@ -61,6 +61,10 @@ class Transports:
         self._datagrams.close()
         self._sockets.close()
         await self._connections.close()
+
+    def advertise_everywhere(self) -> None:
+        """Tell peers in private networks the advertised host, too."""
+        self._routes.everywhere = True
 
     @property
     def port(self) -> int:

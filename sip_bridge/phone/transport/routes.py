@@ -21,9 +21,9 @@ class Routes:
     ``everywhere`` tells it to those inside, too.
     """
 
-    def __init__(self, advertised_host: str | None = None, *, everywhere: bool = False) -> None:
+    def __init__(self, advertised_host: str | None = None) -> None:
         self._advertised_host = advertised_host
-        self._everywhere = everywhere
+        self.everywhere = False
         self._towards: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._links: OrderedDict[str, str] = OrderedDict()
         self.bound: Sequence[str] = ()
@@ -76,7 +76,7 @@ class Routes:
     def told(self, source: str, remote: str) -> str:
         """What a peer is told instead of ``source``: the advertised host outside private networks."""
         advertised = self._advertised_host
-        is_private = not self._everywhere and ip_address(without_interface(remote)).is_private
+        is_private = not self.everywhere and ip_address(without_interface(remote)).is_private
         if advertised is None or is_private:
             return source
         return advertised if not _is_ip(advertised) or family_of(advertised) is family_of(remote) else source

@@ -109,11 +109,11 @@ class SIPClient:
     def stop(self) -> None:
         """Hang up, deregister, and end every thread. Waits a few seconds at the most; a second time it does nothing."""
         with self._lock:
-            if not self.NSD:
-                return
-            self.NSD = False
             loop = self._loop
-        assert loop is not None  # noqa: S101  # started
+            if loop is None or not self.NSD:
+                return
+            loop.refuse_own_thread()
+            self.NSD = False
         loop.stop()
         self.workers.join()
 
@@ -262,7 +262,6 @@ class SIPClient:
                 verify=pyvoip.TLS_VERIFY_MODE != ssl.CERT_NONE,
             ),
             advertised_host=self.nat.get_host(self.server) if self._is_nat_set else None,
-            advertised_everywhere=True,
             rtp_ports=PortRange(low=parameter.rtp_port_low, high=parameter.rtp_port_high) if parameter else PortRange(),
         )
 

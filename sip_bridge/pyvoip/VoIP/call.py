@@ -171,7 +171,7 @@ class VoIPCall:
         """The other party hung up, or gave up before we answered."""
 
     def dtmf_callback(self, code: str) -> None:
-        """The other party pressed a key. Runs on the event loop: it may not block."""
+        """The other party pressed a key; `get_dtmf` gives it unless this is overridden."""
         self._link.put_key(code)
 
     def _require(self, *states: CallState) -> None:

@@ -2,7 +2,7 @@
 
 import secrets
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sip_bridge.phone.ports import PortAllocator
@@ -39,7 +39,7 @@ class VoIPPhoneParameter:
     transport_mode: TransportMode = TransportMode.UDP
     cert_file: str | None = None
     key_file: str | None = None
-    key_password: KEY_PASSWORD = None
+    key_password: KEY_PASSWORD = field(default=None, repr=False)
     rtp_port_low: int = 10000
     rtp_port_high: int = 20000
     call_class: type[VoIPCall] | None = None

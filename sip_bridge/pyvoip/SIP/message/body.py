@@ -7,7 +7,8 @@ from sip_bridge.sip.message import SDP
 from sip_bridge.sip.message import SIPMessage as CoreMessage
 
 _PROTOCOLS: Final[dict[str, str]] = {each.value: each for each in RTPProtocol}
-_DIRECTIONS: Final = frozenset(each.value for each in TransmitType)
+_DIRECTIONS: Final[dict[str, str]] = {each.value: each for each in TransmitType}
+_OF_FORMATS: Final = ("rtpmap", "fmtp")
 
 
 def parse_body(message: CoreMessage, content: bytes) -> dict[str, Any]:
@@ -25,6 +26,9 @@ def parse_raw_body(content: bytes) -> dict[str, Any]:
     """A session description. A line that makes no sense is left out."""
     body: dict[str, Any] = {}
     for line in content.decode("utf-8", "surrogateescape").splitlines():
+        if line.startswith("a="):
+            _attribute(body, line[2:].strip())
+            continue
         kind, equals, value = line.partition("=")
         if equals:
             _read_line(body, kind.strip(), value.strip())
@@ -60,7 +64,7 @@ def _read_line(body: dict[str, Any], kind: str, value: str) -> None:  # RFC 8866
         case "m":
             body.setdefault("m", []).append(_media(value))
         case "a":
-            _attribute(body, value)
+            _attribute(body, value)  # written with white space before
         case _:
             body[kind] = value
 
@@ -103,27 +107,32 @@ def _attribute(body: dict[str, Any], value: str) -> None:
     """``rtpmap`` and ``fmtp`` go to their format; the rest to the session, and once more to its media section."""
     name, colon, text = value.partition(":")
     media = body["m"][-1] if "m" in body else None
-    if name in ("rtpmap", "fmtp"):
+    if name in _OF_FORMATS:
         if media is not None:
-            _format_attribute(media, name, text)
+            _format_attribute(media["attributes"], name, text)
         return
-    session = body.setdefault("a", {})
+    read: str = text
     if name in _DIRECTIONS:
-        session["transmit_type"] = TransmitType(name)
-    elif colon:
-        session[name] = text
+        name, read, colon = "transmit_type", _DIRECTIONS[name], ":"
+    if colon:
+        _section(body)[name] = read
     if media is not None:
-        own = media.setdefault("a", {})
-        own["transmit_type" if name in _DIRECTIONS else name] = TransmitType(name) if name in _DIRECTIONS else text
+        _section(media)[name] = read
 
 
-def _format_attribute(media: dict[str, Any], name: str, text: str) -> None:
+def _section(holder: dict[str, Any]) -> dict[str, str]:
+    if "a" not in holder:
+        holder["a"] = {}
+    found: dict[str, str] = holder["a"]
+    return found
+
+
+def _format_attribute(attributes: dict[str, dict[str, Any]], name: str, text: str) -> None:
     number, _, rest = text.partition(" ")
-    attributes = media["attributes"].get(number)
-    if attributes is None:
+    if number not in attributes:
         return  # a format that the media line does not have
     if name == "fmtp":
-        attributes["fmtp"] = {"id": number, "settings": rest.split()}
+        attributes[number]["fmtp"] = {"id": number, "settings": rest.split()}
         return
     encoding, frequency, channels = (*rest.strip().split("/"), None, None)[:3]
-    attributes["rtpmap"] = {"id": number, "name": encoding, "frequency": frequency, "encoding": channels}
+    attributes[number]["rtpmap"] = {"id": number, "name": encoding, "frequency": frequency, "encoding": channels}

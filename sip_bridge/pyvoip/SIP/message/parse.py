@@ -1,15 +1,14 @@
 """Header values as the dictionaries, lists, numbers and strings of this API. An odd value never spoils the others."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sip_bridge.errors import RemoteProtocolError
 from sip_bridge.pyvoip.types import URI_HEADER
 from sip_bridge.sip.fields import MAX_DIGITS, find_outside_quotes, split_outside, unquoted
 from sip_bridge.sip.headers import COMPACT, KEYS, key_of
-from sip_bridge.sip.limits import LIMITS
-from sip_bridge.sip.parser import split_lines, split_message
+from sip_bridge.sip.parser import split_message
 
 _DEFAULT_PORTS: Final = {"sips": 5061}
 _SPELLED: Final = {key: spelled for spelled, key in reversed(KEYS.items()) if len(spelled) > 1}
@@ -17,6 +16,12 @@ COMPACT_KEY: Final = {compact: _SPELLED.get(key, key.title()) for compact, key i
 _PARAMETER: Final = re.compile(
     r"""(?:([A-Za-z0-9-]++)[ \t]++(?=[^\s=,]))?+  # the scheme, before the first parameter of each challenge
     ([^\s=,]++)[ \t]*+=[ \t]*+("(?:[^"\\]++|\\.)*+"|[^,\s]*+)""",
+    re.VERBOSE,
+)
+_USUAL: Final = re.compile(
+    r"""(?:"([^"\\]*+)"[ \t]*+|([A-Za-z0-9_.\- ]*+))?+
+    <(sips?+):(?:([^:@;?<>\s]++)@)?([A-Za-z0-9.\-]++)(?::([0-9]{1,4}+))?+(?:;[^>?]*+)?+>
+    (?:;tag=([^;=\s]++))?+""",
     re.VERBOSE,
 )
 _FIRST_WORD: Final = re.compile(r"[A-Za-z0-9-]++")
@@ -27,16 +32,11 @@ class Headers(dict[str, Any]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._names: dict[str, str] = {}  # look-up key to the name as it came
-
-    def add(self, key: str, name: str, value: Any) -> None:  # what a header holds
-        """The first value of a header."""
-        self._names[key] = name
-        self[name] = value
+        self.names: dict[str, str] = {}  # look-up key to the name as it came
 
     def name_of(self, name: object) -> str | None:
         """A header's name as it came."""
-        return self._names.get(key_of(name)) if isinstance(name, str) else None
+        return self.names.get(key_of(name)) if isinstance(name, str) else None
 
     def __missing__(self, name: str) -> Any:
         found = self.name_of(name)
@@ -56,31 +56,39 @@ class Headers(dict[str, Any]):
 
 
 def parse_raw_headers(raw: bytes) -> Headers:
-    """The headers of a message."""
+    """The headers of a message that was found to be one."""
     headers = Headers()
-    for key, name, value in _fields(raw):
+    names = headers.names
+    usual = KEYS.get
+    for line in _lines(raw):
+        name, _, value = line.partition(":")
+        key = usual(name)
+        if key is None:
+            name = name.rstrip()
+            key = key_of(name)
+        value = value.strip()
         read = _READERS.get(key, _text)
-        found = headers.name_of(key)
-        if found is None:
-            headers.add(key, name, read(value))
+        if key not in names:
+            if len(name) == 1:
+                name = COMPACT_KEY.get(name.lower(), name)
+            names[key] = name
+            headers[name] = read(value)
         elif key in _REPEATED:
-            headers[found] = _REPEATED[key](headers[found], read(value))
+            headers[names[key]] = _REPEATED[key](headers[names[key]], read(value))
         elif read is _text:
-            headers[found] = f"{headers[found]}, {value}"
-    if "via" not in headers:
-        headers.add("via", "Via", [])
+            headers[names[key]] = f"{headers[names[key]]}, {value}"
+    if "via" not in names:
+        names["via"] = "Via"
+        headers["Via"] = []
     return headers
 
 
-def _fields(raw: bytes) -> Iterator[tuple[str, str, str]]:
-    """Look-up key, name and value of each header; folded lines joined."""
-    lines = split_lines(split_message(raw)[0], LIMITS)
-    if any(line.startswith((" ", "\t")) for line in lines):
-        lines = "\r\n".join(lines).replace("\r\n ", " ").replace("\r\n\t", " ").split("\r\n")
-    for line in lines[1:]:
-        name, _, value = line.partition(":")
-        name = name.rstrip()
-        yield key_of(name), COMPACT_KEY.get(name.lower(), name) if len(name) == 1 else name, value.strip()
+def _lines(raw: bytes) -> list[str]:
+    """The header lines, folded ones joined."""
+    head = split_message(raw)[0].decode("utf-8", "surrogateescape")
+    if "\r\n " in head or "\r\n\t" in head:
+        head = head.replace("\r\n ", " ").replace("\r\n\t", " ")
+    return head.split("\r\n")[1:]
 
 
 def parse_header(header: str, data: str) -> Any:  # what a header holds
@@ -93,6 +101,24 @@ def parse_header(header: str, data: str) -> Any:  # what a header holds
 
 def get_uri_header(data: str) -> URI_HEADER:
     """``"Display" <scheme:user:password@host:port;params>;tag=...``, or a URI without brackets."""
+    usual = _USUAL.fullmatch(data)
+    if usual is None:
+        return _unusual_uri_header(data)
+    quoted, name, scheme, user, host, port, tag = usual.groups("")
+    return {
+        "raw": data,
+        "tag": tag,
+        "uri": f"{scheme}:{user}{'@' if user else ''}{host}{':' if port else ''}{port}",
+        "uri-type": scheme,
+        "user": user,
+        "password": "",
+        "host": host,
+        "port": int(port) if port else _DEFAULT_PORTS.get(scheme, 5060),
+        "display-name": quoted or name.rstrip(),
+    }
+
+
+def _unusual_uri_header(data: str) -> URI_HEADER:
     opening = _bracket(data)
     if opening < 0:
         display, (uri, _, tail) = "", data.partition(";")
@@ -101,11 +127,10 @@ def get_uri_header(data: str) -> URI_HEADER:
         uri, _, tail = data[opening + 1 :].partition(">")
         tail = tail.lstrip().removeprefix(";")
     scheme, _, rest = uri.strip().partition(":")
-    parsed = _uri(scheme, rest)
     return {
         "raw": data,
         "tag": _tag(tail),
-        **parsed,
+        **_uri(scheme, rest),
         "display-name": unquoted(display) if display else "",
     }
 
