@@ -11,7 +11,8 @@ SipBridgeError
 ├── NoPortsAvailableError        every RTP port is taken
 ├── InvalidAccountInfoError      the registrar refused the account
 ├── NegotiationError             no common codec or media: 488 Not Acceptable Here
-├── MediaError                   a file or URL that can't be played
+├── MediaError                   a file or URL that can't be played, a recording that can't be written
+│   └── DiskFullError            a recording for which there is no room
 ├── TransportError               a socket that can't be opened or written, a name that can't be resolved
 ├── NotAllowedError              policy says no
 ├── RequestRefusedError          the other side refused what we asked for; ``status`` is its answer
@@ -68,7 +69,11 @@ class NegotiationError(SipBridgeError):
 
 
 class MediaError(SipBridgeError):
-    """Media that can't be opened, decoded or played."""
+    """Media that can't be opened, decoded, played or recorded."""
+
+
+class DiskFullError(MediaError):
+    """There is no room for a recording, or for more of it."""
 
 
 class TransportError(SipBridgeError):

@@ -25,6 +25,7 @@ from sip_bridge.phone.settings import (
     DTMFSettings,
     PortRange,
     RealmCredentials,
+    RecordingSettings,
     RegisteredAccount,
     Secret,
     SIPSettings,
@@ -87,6 +88,9 @@ def test_one_direct_line_is_a_whole_configuration(loaded: Load) -> None:
         accounts=(DirectAccount(id="door", name="Door", user="door"),),
         log_level="info",
         state_dir=Path("state"),
+        recording=RecordingSettings(
+            folder=Path("state/recordings"), max_seconds=7200, max_size=1 << 30, min_free=100 << 20, keep_days=None
+        ),
     )
 
 
@@ -127,6 +131,7 @@ accounts:
     codecs: [pcma]
     srtp: optional
     transport: tcp
+    record: answered
     dtmf:
       terminator: "*"
       max_digits: 6
@@ -149,6 +154,7 @@ accounts:
     keep_alive: 30
     outbound_proxy: proxy.example:5060
     message_waiting: true
+recording: {folder: heard, max_seconds: 60, max_size: 10, min_free: 0, keep_days: 7}
 log_level: debug
 state_dir: lasting/state
 """
@@ -188,6 +194,7 @@ state_dir: lasting/state
                 codecs=("PCMA",),
                 srtp=SRTPPolicy.OPTIONAL,
                 transport="tcp",
+                record="answered",
                 dtmf=DTMFSettings(
                     terminator="*",
                     max_digits=6,
@@ -220,6 +227,7 @@ state_dir: lasting/state
         ),
         log_level="debug",
         state_dir=Path("lasting/state"),
+        recording=RecordingSettings(folder=Path("heard"), max_seconds=60, max_size=10 << 20, min_free=0, keep_days=7),
     )
 
 
@@ -434,6 +442,23 @@ def test_an_embedded_broker_may_listen_for_others_with_a_password(loaded: Load) 
         ),
         (f"{DOOR}log_level: loud", "3: log_level: expected one of debug, info, warning, error; got 'loud'"),
         (f"{DOOR}state_dir: ~nobody-at-all/x", "3: state_dir: expected a folder; got '~nobody-at-all/x'"),
+        (
+            f"{DOOR}recording: {{max_seconds: 43201}}",
+            "3: recording.max_seconds: expected a number from 1 to 43200; got '43201'",
+        ),
+        (f"{DOOR}recording: {{max_size: 0}}", "3: recording.max_size: expected a number from 1 to 10000000; got '0'"),
+        (
+            f"{DOOR}recording: {{folder: ~nobody-at-all/x}}",
+            "3: recording.folder: expected a folder; got '~nobody-at-all/x'",
+        ),
+        (
+            f"{DOOR}recording: {{path: x}}",
+            "3: recording: unknown key 'path'; known are folder, keep_days, max_seconds, max_size, min_free",
+        ),
+        (
+            "accounts: [{id: a, kind: direct, record: always}]",
+            "1: accounts[0].record: expected one of never, on_request, answered; got 'always'",
+        ),
         (f"{DOOR}acounts: []", "3: unknown key 'acounts', did you mean 'accounts'?"),
         (
             f"{DOOR}sip: {{zzz: 1}}",
@@ -738,10 +763,18 @@ def test_what_mqtt_shows_is_json(loaded: Load) -> None:
                     "inband": False,
                     "codes": [],
                 },
+                "record": "on_request",
             }
         ],
         "log_level": "info",
         "state_dir": "state",
+        "recording": {
+            "folder": "state/recordings",
+            "max_seconds": 7200,
+            "max_size": 1073741824,
+            "min_free": 104857600,
+            "keep_days": None,
+        },
     }
 
 
@@ -759,10 +792,11 @@ def test_the_example_works_as_it_is() -> None:
     )
 
 
-def test_the_example_shows_five_things_more() -> None:
+def test_the_example_shows_six_things_more() -> None:
     assert [block.split(":")[0].strip("# -") for block in EXAMPLES] == [
         "mqtt",
         "advertised_host",
+        "recording",
         "aliases",
         "id",
         "id",

@@ -147,6 +147,16 @@ class SequenceEnd(StrEnum):
     CALL_END = "call_end"
 
 
+class RecordingEnd(StrEnum):
+    """What ended a recording."""
+
+    STOPPED = "stopped"
+    CALL_ENDED = "call_ended"
+    LIMIT = "limit"
+    DISK_FULL = "disk_full"
+    ERROR = "error"
+
+
 MASKED: Final = "?"  # stands for each digit that nobody may see
 
 
@@ -427,6 +437,22 @@ class MediaLostEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingDoneEvent(Event):
+    """``RECORDING_DONE``: ``file`` in the folder of the recordings is complete, or ``error`` says why there is none.
+
+    It is stereo, left the other party, right what it was sent. ``size`` is in bytes; ``missed_seconds`` of it are
+    silence since the disk was too slow. It may follow `CALL_ENDED`: no call waits for a disk.
+    """
+
+    file: str | None = None
+    seconds: float = 0.0
+    size: int = 0
+    reason: RecordingEnd
+    error: str | None = None
+    missed_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationChangedEvent(Event):
     """``REGISTRATION_CHANGED``."""
 
@@ -442,7 +468,14 @@ class MessageEvent(Event):
 
 
 AnyEvent = (
-    MessageEvent | Event | CallEndedEvent | DTMFEvent | DTMFSequenceEvent | PlaybackDoneEvent | RegistrationChangedEvent
+    MessageEvent
+    | Event
+    | CallEndedEvent
+    | DTMFEvent
+    | DTMFSequenceEvent
+    | PlaybackDoneEvent
+    | RecordingDoneEvent
+    | RegistrationChangedEvent
 )
 EVENT_CLASSES: Final[Mapping[str, type[Event]]] = {
     "CALL_ENDED": CallEndedEvent,
@@ -451,6 +484,7 @@ EVENT_CLASSES: Final[Mapping[str, type[Event]]] = {
     "MEDIA_LOST": MediaLostEvent,
     "MESSAGE": MessageEvent,
     "PLAYBACK_DONE": PlaybackDoneEvent,
+    "RECORDING_DONE": RecordingDoneEvent,
     "REGISTRATION_CHANGED": RegistrationChangedEvent,
 }
 
@@ -525,6 +559,19 @@ class StopPlayback(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Record(Request):
+    """Record both sides; ``name`` stands in the file's name, which the answer's data tell as ``file``."""
+
+    name: str | None = None
+    max_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRecording(Request):
+    """Finish the recording; ``RECORDING_DONE`` tells when it is complete."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mute(Request):
     """Send silence to the other party."""
 
@@ -590,6 +637,8 @@ AccountRequest = (
     | SendDTMF
     | Play
     | StopPlayback
+    | Record
+    | StopRecording
     | Mute
     | Unmute
     | Hold
@@ -610,6 +659,8 @@ ACCOUNT_VERBS: Final[Mapping[str, tuple[type[AccountRequest], str | None]]] = {
     "send_dtmf": (SendDTMF, "digits"),
     "play": (Play, "url"),
     "stop_playback": (StopPlayback, None),
+    "record": (Record, "name"),
+    "stop_recording": (StopRecording, None),
     "mute": (Mute, None),
     "unmute": (Unmute, None),
     "hold": (Hold, None),

@@ -3,7 +3,7 @@
 import logging
 
 from sip_bridge.bridge import translate
-from sip_bridge.phone.events import CallFinished, DTMFEntered, PhoneEvent
+from sip_bridge.phone.events import CallFinished, DTMFEntered, PhoneEvent, RecordingEnded
 from sip_bridge.phone.phone import VoIPPhone
 from sip_bridge.sip.events import (
     CallSignaled,
@@ -35,6 +35,10 @@ class Journal:
                 answer = f", {status}" if status is not None else ""
                 talked = f" after {call.talk_seconds:.0f} s" if call.answered_at is not None else ""
                 _LOG.info("%s: call ended%s: %s%s (%s)", phone.account.id, talked, reason, answer, call.call_id)
+            case RecordingEnded(call=call, error=str(error)):
+                _LOG.warning("%s: the recording of a call ended: %s (%s)", phone.account.id, error, call.call_id)
+            case RecordingEnded(file=file, missed_seconds=missed) if missed:
+                _LOG.warning("%s: the disk was too slow for %.0f s of %s", phone.account.id, missed, file)
             case DTMFEntered(locked=True):
                 self._codes_locked(phone.account.id)
             case DTMFEntered(code=str()):

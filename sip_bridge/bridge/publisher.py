@@ -19,6 +19,7 @@ from sip_bridge.phone.events import (
     MediaLost,
     PhoneEvent,
     PlaybackEnded,
+    RecordingEnded,
 )
 from sip_bridge.phone.phone import VoIPPhone
 from sip_bridge.sip.events import (
@@ -116,6 +117,8 @@ class Publisher:
                 self._entered(phone, event)
             case PlaybackEnded():
                 self._played(phone, event)
+            case RecordingEnded():
+                self._recorded(phone, event)
             case MediaLost(call=call, seconds=seconds):
                 fields = self._of_call(phone, call, "MEDIA_LOST") | {"origin": contract.Origin.LOCAL}
                 self._emit(phone, contract.MediaLostEvent(**fields, silent_seconds=round(seconds, 3)))
@@ -203,6 +206,21 @@ class Publisher:
         self._emit(
             phone,
             contract.PlaybackDoneEvent(**fields, source=event.source, completed=event.completed, error=event.error),
+        )
+
+    def _recorded(self, phone: VoIPPhone, event: RecordingEnded) -> None:
+        fields = self._of_call(phone, event.call, "RECORDING_DONE") | {"origin": contract.Origin.LOCAL}
+        self._emit(
+            phone,
+            contract.RecordingDoneEvent(
+                **fields,
+                file=event.file,
+                seconds=round(event.seconds, 3),
+                size=event.size,
+                reason=contract.RecordingEnd(event.reason),
+                error=event.error,
+                missed_seconds=round(event.missed_seconds, 3),
+            ),
         )
 
     def _message_received(self, phone: VoIPPhone, event: MessageReceived) -> None:

@@ -201,6 +201,7 @@ class Requests:
         return {"call_id": translate.printable(call.call_id)}
 
     async def _do_in_call(self, call: VoIPCall, request: "CallRequest") -> dict[str, Any]:
+        data: dict[str, Any] = {}
         match request:
             case contract.Answer():
                 await call.answer()
@@ -211,19 +212,30 @@ class Requests:
                     call.reject(_refusal_status(status))
                 else:
                     call.hangup()
-            case contract.SendDTMF():
-                await _press(call, request)
-            case contract.Play(url=url, loop=loop, volume=volume):
-                await call.play(url, loop=loop, volume=volume)
-            case contract.StopPlayback():
-                call.stop_playback()
-            case contract.Mute() | contract.Unmute():
-                call.mute(isinstance(request, contract.Mute))
             case contract.Hold():
                 await call.hold()
             case contract.Resume():
                 await call.resume()
-        return {"call_id": translate.printable(call.call_id)}
+            case _:
+                data = await _do_with_sound(call, request)
+        return {"call_id": translate.printable(call.call_id), **data}
+
+
+async def _do_with_sound(call: VoIPCall, request: "SoundRequest") -> dict[str, Any]:
+    match request:
+        case contract.SendDTMF():
+            await _press(call, request)
+        case contract.Play(url=url, loop=loop, volume=volume):
+            await call.play(url, loop=loop, volume=volume)
+        case contract.StopPlayback():
+            call.stop_playback()
+        case contract.Record(name=name, max_seconds=max_seconds):
+            return {"file": await call.record(name=name, max_seconds=max_seconds)}
+        case contract.StopRecording():
+            call.stop_recording()
+        case contract.Mute() | contract.Unmute():
+            call.mute(isinstance(request, contract.Mute))
+    return {}
 
 
 async def _press(call: VoIPCall, request: contract.SendDTMF) -> None:
@@ -231,18 +243,16 @@ async def _press(call: VoIPCall, request: contract.SendDTMF) -> None:
     await call.send_dtmf(request.digits, duration_ms=request.duration_ms, gap_ms=request.gap_ms, method=method)
 
 
-CallRequest = (
-    contract.Answer
-    | contract.Reject
-    | contract.Hangup
-    | contract.SendDTMF
+SoundRequest = (
+    contract.SendDTMF
     | contract.Play
     | contract.StopPlayback
+    | contract.Record
+    | contract.StopRecording
     | contract.Mute
     | contract.Unmute
-    | contract.Hold
-    | contract.Resume
 )
+CallRequest = contract.Answer | contract.Reject | contract.Hangup | contract.Hold | contract.Resume | SoundRequest
 
 
 def choose_call(phone: VoIPPhone, request: CallRequest | contract.Transfer) -> VoIPCall:

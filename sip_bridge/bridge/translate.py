@@ -79,6 +79,7 @@ def call_info(call: VoIPCall) -> contract.CallInfo:
         codec=call.media.codec,
         muted=call.media.muted,
         encrypted=call.media.encrypted,
+        recording=call.recording.is_running,
     )
 
 

@@ -18,6 +18,7 @@ from sip_bridge.config import validators as valid
 from sip_bridge.config import yaml_file
 from sip_bridge.config.dtmf import DTMF
 from sip_bridge.config.limits import LIMITS
+from sip_bridge.config.recording import RECORDING, recording_settings
 from sip_bridge.config.yaml_file import Document, KeyPath, Problem, Value, shown
 from sip_bridge.errors import ConfigError
 from sip_bridge.media.codec import CODECS, codec_named
@@ -31,6 +32,7 @@ from sip_bridge.phone.settings import (
     DirectAccount,
     PortRange,
     RealmCredentials,
+    RecordingSettings,
     RegisteredAccount,
     Secret,
     SIPSettings,
@@ -91,6 +93,7 @@ class Config:
     accounts: tuple[Account, ...]
     log_level: LogLevel
     state_dir: Path
+    recording: RecordingSettings | None = None  # None: nothing can be recorded
 
 
 def load(path: Path) -> Config:
@@ -101,13 +104,15 @@ def load(path: Path) -> Config:
     except vol.MultipleInvalid as error:
         problems = sorted((_problem(document, each) for each in error.errors), key=Problem.order)
         raise ConfigError("\n".join(each.format(path) for each in problems)) from None  # the cause shows values
+    state_dir = path.parent / values.get("state_dir", "state")
     return Config(
         bridge=values.get("bridge", BridgeSettings()),
         mqtt=_with_broker_files(values.get("mqtt", EmbeddedMQTT()), document, path),
         sip=_with_sip_files(values.get("sip", SIPSettings()), document, path),
         accounts=values["accounts"],
         log_level=values.get("log_level", "info"),
-        state_dir=path.parent / values.get("state_dir", "state"),
+        state_dir=state_dir,
+        recording=recording_settings(values.get("recording", {}), beside=path.parent, state_dir=state_dir),
     )
 
 
@@ -401,6 +406,7 @@ _ANY_ACCOUNT: Final[_Keys] = {
     vol.Optional("media_timeout"): valid.integer(0, 3600),
     vol.Optional("media_lost"): valid.one_of("hangup", "keep"),
     vol.Optional("dtmf"): DTMF,
+    vol.Optional("record"): valid.one_of("never", "on_request", "answered"),
     vol.Optional("contacts"): _CONTACTS,
     vol.Optional("codecs"): _codecs,
     vol.Optional("srtp"): _srtp,
@@ -497,6 +503,7 @@ _CONFIG: Final = vol.Schema(
             vol.Optional("bridge"): _BRIDGE,
             vol.Optional("mqtt"): _mqtt,
             vol.Optional("sip"): _SIP,
+            vol.Optional("recording"): RECORDING,
             vol.Optional("log_level"): valid.one_of("debug", "info", "warning", "error"),
             vol.Optional("state_dir"): _folder,
         },

@@ -19,3 +19,18 @@ class AudioSink(Protocol):
 
     def write(self, frame: bytes, rate: int) -> None:
         """The next frame, in the order of arrival, at that many samples a second."""
+
+
+class AudioTap(Protocol):
+    """Follows both sides of a call: ``heard`` and ``said`` get a frame at most, then it is told that time went by."""
+
+    @property
+    def heard(self) -> AudioSink:
+        """Takes the peer's sound."""
+
+    @property
+    def said(self) -> AudioSink:
+        """Takes ours."""
+
+    def tick(self, frames: int) -> None:
+        """That many times 20 ms went by."""

@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from sip_bridge.errors import InvalidStateError, MediaError, NegotiationError, NotAllowedError, RequestRefusedError
+from sip_bridge.phone.call_recording import CallRecording
 from sip_bridge.phone.events import (
     CallChanged,
     CallFinished,
@@ -98,6 +99,7 @@ class VoIPCall:
         self.media = media
         media.on_event = self.handle_media
         self._keys = CallKeys(phone, self, self._outcomes)
+        self.recording = CallRecording(phone, self)
         self.call_id = call_id
         self.is_incoming = is_incoming
         self.remote = remote
@@ -145,6 +147,19 @@ class VoIPCall:
         """Stop what plays."""
         self.require_talking()
         self.media.stop_playback()
+
+    async def record(self, *, name: str | None = None, max_seconds: float | None = None) -> str:
+        """Record both sides, stereo, and return the file's name in the folder; the listener hears `RecordingEnded`.
+
+        MediaError when that can't be written, NotAllowedError when the account forbids it, InvalidStateError when it is
+        being done already.
+        """
+        self.require_talking()
+        return await self.recording.start(name, max_seconds, now=time.time())
+
+    def stop_recording(self) -> None:
+        """Finish the recording, which goes on to be told."""
+        self.recording.stop()
 
     def mute(self, muted: bool) -> None:  # the name is the argument
         """Send silence, or sound again."""
@@ -341,6 +356,7 @@ class VoIPCall:
         self.media.watch_silence(self._phone.account.media_timeout)
         self.answered_at = time.time()
         self._move(CallState.IN_CALL)
+        self.recording.answered()
         self._report_outcome(SIPStatus.OK)
 
     def _report_outcome(self, status: SIPStatus) -> None:
@@ -364,6 +380,7 @@ class VoIPCall:
         self.state = CallState.ENDED
         self.ended_at = time.time()
         self._outcomes.abandon()
+        self.recording.close()
         self.media.close()
         self._keys.close()
         self._report_outcome(event.status or SIPStatus.TEMPORARILY_UNAVAILABLE)

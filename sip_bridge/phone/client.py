@@ -11,8 +11,9 @@ from typing import Final, Protocol, Self
 from sip_bridge.errors import TransportError
 from sip_bridge.phone.pacer import Pacer
 from sip_bridge.phone.ports import PortAllocator
+from sip_bridge.phone.recorder import Recorder
 from sip_bridge.phone.resolver import Resolver, Target
-from sip_bridge.phone.settings import MEDIA, MediaSettings, SIPSettings
+from sip_bridge.phone.settings import MEDIA, MediaSettings, RecordingSettings, SIPSettings
 from sip_bridge.phone.transport import Transports
 from sip_bridge.phone.transport.network import NetworkWatch
 from sip_bridge.sip.endpoint import Endpoint
@@ -48,7 +49,12 @@ class SIPClient:
     """``async with SIPClient(settings) as client``: listens, keeps the core's timers, routes its events to phones."""
 
     def __init__(
-        self, settings: SIPSettings, *, media: MediaSettings = MEDIA, entropy: Callable[[int], bytes] = os.urandom
+        self,
+        settings: SIPSettings,
+        *,
+        media: MediaSettings = MEDIA,
+        recording: RecordingSettings | None = None,
+        entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.settings = settings
         self.media = media
@@ -68,6 +74,7 @@ class SIPClient:
         self.on_wire: Callable[[WireMessage], None] | None = None  # sees every message
         self.ports = PortAllocator(settings.rtp_ports)
         self.pacer = Pacer()
+        self.recorder = Recorder(recording)
 
     async def __aenter__(self) -> Self:
         """Open the sockets; TransportError when an address is taken, or a certificate can't be used."""
@@ -75,6 +82,7 @@ class SIPClient:
         await self._tasks.__aenter__()
         self._watch_addresses()
         self._network.start()
+        self.recorder.start()
         return self
 
     async def __aexit__(
@@ -90,6 +98,7 @@ class SIPClient:
         self._network.stop()
         for user in self._users.values():
             user.close()
+        await self.recorder.close()
         await self.transports.close()
         await self._tasks.__aexit__(kind, error, traceback)
 

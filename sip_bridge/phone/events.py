@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sip_bridge.media.key_sequence import SequenceEnd
 from sip_bridge.media.press_filter import PressMethod
+from sip_bridge.phone.recorder import RecordingEnd
 from sip_bridge.sip.events import (
     CallSignaled,
     DialogStateReceived,
@@ -35,7 +36,7 @@ SendMethod = Literal["auto"] | PressMethod
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallChanged:
-    """A call appeared, or its state, codec or mute changed."""
+    """A call appeared, or its state, codec or mute changed, or whether it is recorded."""
 
     call: "VoIPCall"
 
@@ -102,6 +103,22 @@ class MediaFound:
     call: "VoIPCall"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingEnded:
+    """A recording is complete, or could not be begun: then it has no ``file`` (its name in the folder), but an error.
+
+    ``missed_seconds`` of it are silence, since the disk was too slow. It may be told after the end of its call.
+    """
+
+    call: "VoIPCall"
+    file: str | None
+    seconds: float = 0.0
+    size: int = 0
+    reason: RecordingEnd
+    error: str | None
+    missed_seconds: float = 0.0
+
+
 LineEvent = RegistrationChanged | MessageReceived | MessagesWaiting | SubscriptionChanged | DialogStateReceived
 PhoneEvent = (
     CallSignaled
@@ -110,6 +127,7 @@ PhoneEvent = (
     | DTMFPressed
     | DTMFEntered
     | PlaybackEnded
+    | RecordingEnded
     | MediaLost
     | MediaFound
     | LineEvent

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from sip_bridge.media.codec import NARROWBAND
 from sip_bridge.media.dtmf_receiver import Press
 from sip_bridge.media.negotiation import Stream
 from sip_bridge.media.offer_answer import OfferAnswer
@@ -15,7 +16,7 @@ from sip_bridge.media.reports import Reports, report_interval
 from sip_bridge.media.rtp import ReceptionStatistics, RTPPacket, RTPSender
 from sip_bridge.media.silence import SilenceWatch
 from sip_bridge.media.srtp import SRTPPolicy
-from sip_bridge.phone.audio import AudioSink, AudioSource
+from sip_bridge.phone.audio import AudioSink, AudioSource, AudioTap
 from sip_bridge.phone.incoming import Incoming
 from sip_bridge.phone.outgoing import Outgoing
 from sip_bridge.phone.pacer import FRAME, Pacer
@@ -94,6 +95,7 @@ class MediaSession:
         self._incoming = Incoming(on_press=self._pressed)
         self._reports = Reports(cname=entropy(8).hex(), sender=self._sender, receiver=self._incoming.receiver)
         self._silence = SilenceWatch(0)
+        self._taps: list[AudioTap] = []
         self.on_event: Callable[[MediaEvent], None] = lambda _: None
 
     async def open(self) -> None:
@@ -158,9 +160,35 @@ class MediaSession:
         return not self._player.is_idle
 
     @property
+    def rate(self) -> int:
+        """Samples a second of the codec that was agreed on."""
+        return self._stream.codec.rate if self._stream is not None else NARROWBAND
+
+    @property
     def sinks(self) -> list[AudioSink]:
         """Who hears the peer."""
         return self._incoming.sinks
+
+    @property
+    def live(self) -> AudioSource | None:
+        """What is sent while nothing plays."""
+        return self._outgoing.live
+
+    @live.setter
+    def live(self, source: AudioSource | None) -> None:
+        self._outgoing.live = source
+
+    def tap(self, tap: AudioTap) -> None:
+        """Have something follow both sides until `untap`."""
+        self._incoming.sinks.append(tap.heard)
+        self._outgoing.sinks.append(tap.said)
+        self._taps.append(tap)
+
+    def untap(self, tap: AudioTap) -> None:
+        """Undo `tap`."""
+        self._incoming.sinks.remove(tap.heard)
+        self._outgoing.sinks.remove(tap.said)
+        self._taps.remove(tap)
 
     @property
     def statistics(self) -> ReceptionStatistics:
@@ -261,6 +289,8 @@ class MediaSession:
         """The pacer's clock: 20 ms in each direction."""
         self._outgoing.tick(frames)
         self._incoming.tick()
+        for tap in list(self._taps):
+            tap.tick(frames)
         stream = self._stream
         if self._silence.tick(frames, expects=stream is not None and stream.sends and stream.receives):
             self.on_event(MediaStopped(seconds=self._silence.silent_seconds))

@@ -10,6 +10,7 @@ from sip_bridge.media.dtmf import EventFrame, check_digits, event_frames
 from sip_bridge.media.dtmf_tones import KeyTones
 from sip_bridge.media.negotiation import Stream
 from sip_bridge.media.rtp import RTPSender
+from sip_bridge.phone.audio import AudioSink, AudioSource
 from sip_bridge.phone.player import Player
 
 _MAX_SEQUENCES: Final = 64  # of keys that wait
@@ -34,6 +35,8 @@ class Outgoing:
         self._pending = b""  # PCM that does not fill a packet yet
         self._keys: deque[tuple[Iterator[EventFrame] | KeyTones, Callable[[], None]]] = deque()
         self._press_timestamp = 0
+        self.live: AudioSource | None = None  # heard while nothing plays
+        self.sinks: list[AudioSink] = []  # who hears what is said: no key presses, since they may be a code
         self.muted = False
 
     def agree(self, stream: Stream) -> None:
@@ -86,22 +89,35 @@ class Outgoing:
             return
         frame = frame_samples(stream.codec.clock_rate)
         self._sender.advance((frames - 1) * frame)
+        live = self._read_live(stream.codec.rate)
         if not stream.sends:
             self._pause()
         elif not self._send_event(stream):
-            self._send_audio(stream, encoder)
+            self._send_audio(stream, encoder, live)
         self._sender.advance(frame)
 
     def _pause(self) -> None:
         self._pending = b""
         self._sender.pause()
 
-    def _send_audio(self, stream: Stream, encoder: Encoder) -> None:
+    def _read_live(self, rate: int) -> bytes | None:
+        """The next live frame. It is read though something else may be sent: live sound does not wait."""
+        frame = self.live.read(rate) if self.live is not None else None
+        if frame is None:
+            self.live = None
+        return frame
+
+    def _send_audio(self, stream: Stream, encoder: Encoder, live: bytes | None) -> None:
         rate = stream.codec.rate
         tone = self._key_tone(rate)
         frame = self._player.read(rate) if tone is None else tone
+        if frame is None:
+            frame = live
         if self.muted and tone is None:
             frame = None
+        if frame is not None and tone is None:
+            for sink in self.sinks:
+                sink.write(frame, rate)
         if self._ptime == FRAME_MS and not self._pending:
             payload = encoder.silence(frame_samples(rate)) if frame is None else encoder.encode(frame)
             self._send(self._sender.audio(stream.payload_type, payload, timestamp=self._sender.timestamp))

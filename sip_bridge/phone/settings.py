@@ -98,6 +98,24 @@ class DTMFSettings:
         return bool(self.codes) if self.mask is None else self.mask
 
 
+RecordPolicy = Literal["never", "on_request", "answered"]  # answered: every call, from then on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingSettings:
+    """Where recordings go, and how much of them: ``max_seconds`` of each, ``max_size`` bytes of all together.
+
+    The oldest are deleted for that, and those of more than ``keep_days`` (None: none for its age). None is made, and
+    none goes on, while fewer than ``min_free`` bytes of the disk are free.
+    """
+
+    folder: Path
+    max_seconds: int = 2 * 3600
+    max_size: int = 1 << 30
+    min_free: int = 100 << 20
+    keep_days: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaSettings:
     """What may be played: files in ``folders`` (None: all that the bridge can read), and the tones of a ``country``."""
@@ -134,6 +152,7 @@ class DirectAccount:
     codecs: tuple[str, ...] = field(default_factory=default_codecs)  # by preference
     srtp: SRTPPolicy = SRTPPolicy.OFF
     dtmf: DTMFSettings = DTMFSettings()
+    record: RecordPolicy = "on_request"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +186,7 @@ class RegisteredAccount:
     codecs: tuple[str, ...] = field(default_factory=default_codecs)  # by preference
     srtp: SRTPPolicy = SRTPPolicy.OFF
     dtmf: DTMFSettings = DTMFSettings()
+    record: RecordPolicy = "on_request"
 
 
 Account = DirectAccount | RegisteredAccount

@@ -10,7 +10,7 @@ from sip_bridge.phone.call import CallState, VoIPCall
 from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.events import CallChanged, PhoneEvent
 from sip_bridge.phone.phone import VoIPPhone
-from sip_bridge.phone.settings import DirectAccount, SIPSettings
+from sip_bridge.phone.settings import DirectAccount, RecordingSettings, SIPSettings
 
 TIMEOUT = 10.0
 
@@ -63,8 +63,8 @@ class Phone:
 
 
 @asynccontextmanager
-async def running(user: str, **options: Any) -> AsyncIterator[Phone]:
-    async with SIPClient(SIPSettings(bind=("127.0.0.1",), port=0)) as client:
+async def running(user: str, *, recording: RecordingSettings | None = None, **options: Any) -> AsyncIterator[Phone]:
+    async with SIPClient(SIPSettings(bind=("127.0.0.1",), port=0), recording=recording) as client:
         phone = Phone(client, user, **options)
         phone.phone.start()
         yield phone
