@@ -159,6 +159,8 @@ class Requests:
                 return {}
             case contract.Transfer():
                 return await self._transfer(phone, request)
+            case contract.Join():
+                return self._join(phone, request)
             case _:
                 return await self._do_in_call(choose_call(phone, request), request)
 
@@ -200,6 +202,15 @@ class Requests:
             await call.transfer(choose_call(phone, contract.Hold(call_id=request.attended_call_id)))
         return {"call_id": translate.printable(call.call_id)}
 
+    def _join(self, phone: VoIPPhone, request: contract.Join) -> dict[str, Any]:
+        call = choose_call(phone, request)
+        others = (each for phone in self._phones.values() for each in phone.calls.values() if each is not call)
+        other = next((each for each in others if translate.printable(each.call_id) == request.other_call_id), None)
+        if other is None:
+            raise RequestError(ErrorCode.NO_CALL, "other_call_id: that call is over, or never was")
+        call.join(other)
+        return {"call_id": translate.printable(call.call_id), "other_call_id": request.other_call_id}
+
     async def _do_in_call(self, call: VoIPCall, request: "CallRequest") -> dict[str, Any]:
         data: dict[str, Any] = {}
         match request:
@@ -233,6 +244,8 @@ async def _do_with_sound(call: VoIPCall, request: "SoundRequest") -> dict[str, A
             return {"file": await call.record(name=name, max_seconds=max_seconds)}
         case contract.StopRecording():
             call.stop_recording()
+        case contract.Separate():
+            call.separate()
         case contract.Mute() | contract.Unmute():
             call.mute(isinstance(request, contract.Mute))
     return {}
@@ -249,13 +262,17 @@ SoundRequest = (
     | contract.StopPlayback
     | contract.Record
     | contract.StopRecording
+    | contract.Separate
     | contract.Mute
     | contract.Unmute
 )
 CallRequest = contract.Answer | contract.Reject | contract.Hangup | contract.Hold | contract.Resume | SoundRequest
 
 
-def choose_call(phone: VoIPPhone, request: CallRequest | contract.Transfer) -> VoIPCall:
+ChosenRequest = CallRequest | contract.Transfer | contract.Join
+
+
+def choose_call(phone: VoIPPhone, request: ChosenRequest) -> VoIPCall:
     """The call that a request is about: the one it names, else the only one that fits."""
     calls = list(phone.calls.values())
     if request.call_id is not None:
@@ -287,13 +304,13 @@ def _check_target(phone: VoIPPhone, target: str) -> None:
         raise RequestError(ErrorCode.NOT_REGISTERED, f"account {phone.account.id!r} is not registered")
 
 
-def _fits(call: VoIPCall, request: CallRequest | contract.Transfer) -> bool:
+def _fits(call: VoIPCall, request: ChosenRequest) -> bool:
     match request:
         case contract.Hangup():
             return True
         case contract.Answer() | contract.Reject():
             return call.is_incoming and call.state is CallState.RINGING
-        case contract.Transfer(attended_call_id=other):
+        case contract.Transfer(attended_call_id=other) | contract.Join(other_call_id=other):
             return call.is_talking and translate.printable(call.call_id) != other
         case _:
             return call.is_talking

@@ -80,7 +80,13 @@ def call_info(call: VoIPCall) -> contract.CallInfo:
         muted=call.media.muted,
         encrypted=call.media.encrypted,
         recording=call.recording.is_running,
+        joined_to=_joined_to(call),
     )
+
+
+def _joined_to(call: VoIPCall) -> str | None:
+    other = call.connections.joined_to
+    return None if other is None else printable(other.call_id)
 
 
 def snapshot(calls: list[VoIPCall]) -> contract.CallSnapshot:

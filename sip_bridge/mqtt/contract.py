@@ -322,6 +322,7 @@ class CallInfo:
     codec: str | None = None
     muted: bool = False
     recording: bool = False
+    joined_to: str | None = None  # the call_id of the call whose other party this one talks to
     encrypted: bool = False
 
 
@@ -572,6 +573,18 @@ class StopRecording(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Join(Request):
+    """Have the other parties of this call and of ``other_call_id``, of any account, hear each other."""
+
+    other_call_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Separate(Request):
+    """Undo `Join`, of both its calls."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mute(Request):
     """Send silence to the other party."""
 
@@ -639,6 +652,8 @@ AccountRequest = (
     | StopPlayback
     | Record
     | StopRecording
+    | Join
+    | Separate
     | Mute
     | Unmute
     | Hold
@@ -661,6 +676,8 @@ ACCOUNT_VERBS: Final[Mapping[str, tuple[type[AccountRequest], str | None]]] = {
     "stop_playback": (StopPlayback, None),
     "record": (Record, "name"),
     "stop_recording": (StopRecording, None),
+    "join": (Join, "other_call_id"),
+    "separate": (Separate, None),
     "mute": (Mute, None),
     "unmute": (Unmute, None),
     "hold": (Hold, None),

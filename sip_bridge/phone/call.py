@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sip_bridge.errors import InvalidStateError, MediaError, NegotiationError, NotAllowedError, RequestRefusedError
 from sip_bridge.phone.call_recording import CallRecording
+from sip_bridge.phone.connections import CallConnections
 from sip_bridge.phone.events import (
     CallChanged,
     CallFinished,
@@ -100,6 +101,7 @@ class VoIPCall:
         media.on_event = self.handle_media
         self._keys = CallKeys(phone, self, self._outcomes)
         self.recording = CallRecording(phone, self)
+        self.connections = CallConnections(phone, self)
         self.call_id = call_id
         self.is_incoming = is_incoming
         self.remote = remote
@@ -160,6 +162,18 @@ class VoIPCall:
     def stop_recording(self) -> None:
         """Finish the recording, which goes on to be told."""
         self.recording.stop()
+
+    def join(self, other: "VoIPCall") -> None:
+        """Have the other parties of both calls hear each other, until `separate` or the end of either.
+
+        What plays comes first, and both stay muted, recorded and so on as they are. InvalidStateError when either is
+        not answered, or joined or connected already.
+        """
+        self.connections.join(other)
+
+    def separate(self) -> None:
+        """Undo `join`."""
+        self.connections.separate()
 
     def mute(self, muted: bool) -> None:  # the name is the argument
         """Send silence, or sound again."""
@@ -381,6 +395,7 @@ class VoIPCall:
         self.ended_at = time.time()
         self._outcomes.abandon()
         self.recording.close()
+        self.connections.close()
         self.media.close()
         self._keys.close()
         self._report_outcome(event.status or SIPStatus.TEMPORARILY_UNAVAILABLE)

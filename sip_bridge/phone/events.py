@@ -36,7 +36,7 @@ SendMethod = Literal["auto"] | PressMethod
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallChanged:
-    """A call appeared, or its state, codec or mute changed, or whether it is recorded."""
+    """A call appeared, or its state, codec or mute changed, or whether it is recorded or joined."""
 
     call: "VoIPCall"
 
