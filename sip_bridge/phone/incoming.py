@@ -28,6 +28,7 @@ class Incoming:
         self._jitter = JitterBuffer()
         self._late_before = 0  # in jitter buffers that this one replaced
         self.receiver = Receiver()
+        self.is_pause = False  # the peer has said, by comfort noise, that it says nothing for a while
         self.sinks: list[AudioSink] = []
 
     def agree(self, stream: Stream) -> None:
@@ -50,6 +51,7 @@ class Incoming:
             for press in self._presses.receive(packet):
                 self._on_press(press, events_rate)
         codec = None if events_rate is not None else self._codecs.get(packet.payload_type)
+        self.is_pause = codec is None and packet.payload_type in self._noises
         for each in self.receiver.receive(packet, now, clock_rate=codec.clock_rate if codec else None):
             if self.sinks and each.payload and stream.receives:
                 self._hear(each)

@@ -306,12 +306,18 @@ class MediaSession:
 
     def _received(self, packet: RTPPacket) -> None:
         self.start_sending()
-        if self._silence.heard():
-            self.on_event(MediaResumed())
+        self._heard()
         self._incoming.receive(packet, asyncio.get_running_loop().time())
 
     def _received_rtcp(self, data: bytes) -> bool:
-        return self._reports.receive(data, _ntp())
+        is_report = self._reports.receive(data, _ntp())
+        if is_report and self._incoming.is_pause:
+            self._heard()  # one packet of comfort noise may be all for minutes (RFC 3389), but reports go on
+        return is_report
+
+    def _heard(self) -> None:
+        if self._silence.heard():
+            self.on_event(MediaResumed())
 
     def _pressed(self, press: Press, clock_rate: int) -> None:
         self.on_event(DTMFReceived(digit=press.digit, duration_ms=press.duration * 1000 // clock_rate))

@@ -5,6 +5,7 @@ import random
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -549,6 +550,28 @@ async def test_a_peer_that_falls_silent_is_noticed_once_and_so_is_its_return(
     peer.say(talking.port, 3)
     await until(lambda: talking.statistics.packets_received == 3)
     assert events == [MediaStopped(seconds=0.1), MediaResumed()]
+
+
+def has_passed_over(session: MediaSession, packets: int) -> bool:
+    return session.statistics.packets_from_elsewhere == packets
+
+
+@pytest.mark.parametrize(("payload_type", "expected"), [(13, []), (0, [MediaStopped(seconds=0.1)])])
+async def test_a_peer_that_says_it_says_nothing_is_there_as_long_as_it_reports(
+    session: MediaSession, peer: Peer, pacer: HandPacer, payload_type: int, expected: list[MediaEvent]
+) -> None:
+    """One packet of comfort noise may be all for minutes; after sound, reports alone are no sign of it."""
+    session.accept_offer(peer.sdp("a=rtcp-mux", formats="0 13"))
+    events = events_of(session)
+    session.watch_silence(0.1)
+    peer.say(session.port, 1, payload_type=payload_type)
+    await until(lambda: session.statistics.packets_received == 1)
+    for number in range(1, 11):
+        pacer.tick()
+        peer.send(format_rtcp((ReceiverReport(ssrc=99, blocks=()),)), session.port)
+        peer.send(b"", session.port)  # counted after the report has been read
+        await until(partial(has_passed_over, session, number))
+    assert events == expected
 
 
 @pytest.mark.parametrize("direction", ["inactive", "sendonly", "recvonly"])
