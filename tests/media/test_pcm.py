@@ -28,3 +28,7 @@ def test_the_peak_is_the_greatest_magnitude() -> None:
 
 def test_scaling_makes_softer() -> None:
     assert scaled(pcm_of(array("h", [1000, -1000])), 0.5) == pcm_of(array("h", [500, -500]))
+
+
+def test_louder_sound_is_clipped_at_full_scale() -> None:
+    assert scaled(pcm_of(array("h", [1000, 30000, -30000])), 1.5) == pcm_of(array("h", [1500, 32767, -32768]))

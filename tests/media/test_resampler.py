@@ -47,6 +47,11 @@ def test_a_single_sample_becomes_one() -> None:
     assert len(resampled(array("h", [500]), 44100, 8000)) == 1
 
 
+def test_sound_of_the_same_rate_stays_as_it_is() -> None:
+    sound = array("h", [1, -2, 3])
+    assert resampled(sound, 16000, 16000) is sound
+
+
 KINDS = pytest.mark.parametrize("kind", [PolyphaseResampler, AVResampler])
 RATES = [(8000, 16000), (16000, 8000), (48000, 16000), (22050, 8000), (8000, 8000)]
 
