@@ -172,9 +172,11 @@ def test_keys_can_be_pressed(pbx: Pbx) -> None:  # #88 #180
 def test_a_call_offers_the_codecs_that_it_is_given(pbx: Pbx) -> None:
     with phone_at(pbx) as phone:
         call = phone.call("101", [PayloadType.PCMA, PayloadType.PCMU, PayloadType.EVENT])
-        assert b"RTP/AVP 8 0 " in pbx.receive("INVITE").content
+        invite = pbx.receive("INVITE")
+        assert b"RTP/AVP 8 0 " in invite.content
         assert call.ms == {8: PayloadType.PCMA, 0: PayloadType.PCMU, 101: PayloadType.EVENT}
-        call.cancel()
+        pbx.reply(invite, "486 Busy Here")
+        pbx.receive("ACK")
         with pytest.raises(RuntimeError, match="GSM"):
             phone.call("101", [PayloadType.GSM])
 
@@ -263,11 +265,11 @@ def test_a_range_of_ports_has_to_be_one(pbx: Pbx) -> None:
 def test_a_call_without_a_port_is_refused(pbx: Pbx) -> None:
     port = free_ports(2)
     with phone_at(pbx, rtp_port_low=port, rtp_port_high=port + 1) as phone:
-        call = phone.call("101")
+        phone.call("101")
         with pytest.raises(NoPortsAvailableError):
             phone.call("102")
-        pbx.receive("INVITE")
-        call.cancel()
+        pbx.reply(pbx.receive("INVITE"), "486 Busy Here")
+        pbx.receive("ACK")
 
 
 def test_a_call_needs_a_phone_that_is_started(pbx: Pbx) -> None:
@@ -317,3 +319,29 @@ def test_keys_are_told_in_a_thread_that_may_block(pbx: Pbx, caplog: pytest.LogCa
 
 def test_a_key_password_is_not_shown(pbx: Pbx) -> None:
     assert "sesame" not in repr(parameter(pbx, key_password="sesame"))
+
+
+class Ringing(VoIPCall):
+    """Stays in the hook that tells of the other party's ringing."""
+
+    go_on: threading.Event
+    heard: list[str]
+
+    def ringing(self, request: Any = None) -> None:
+        self.heard.append(request.heading)
+        self.go_on.wait(10)
+
+
+def test_a_hook_that_is_at_work_is_not_started_again(pbx: Pbx) -> None:
+    Ringing.go_on, Ringing.heard = threading.Event(), []
+    with phone_at(pbx, call_class=Ringing) as phone:
+        call = phone.call("101")
+        invite = pbx.receive("INVITE")
+        for status in ("180 One", "180 Two", "183 Three"):
+            pbx.reply(invite, status)
+        comes_to(call, CallState.PROGRESS)
+        assert Ringing.heard == ["SIP/2.0 180 One"]
+        Ringing.go_on.set()
+        call.cancel()
+        pbx.receive("CANCEL")
+        pbx.reply(invite, "487 Request Terminated")

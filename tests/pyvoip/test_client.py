@@ -12,9 +12,13 @@ from typing import Any, Self
 import pytest
 
 from sip_bridge import pyvoip
+from sip_bridge.errors import TransportError
 from sip_bridge.media.sdp import SessionDescription
-from sip_bridge.pyvoip import SIP
+from sip_bridge.pyvoip import SIP, _engine
 from sip_bridge.pyvoip._engine import LINE
+from sip_bridge.pyvoip._loop import Workers
+from sip_bridge.pyvoip.credentials import CredentialsManager
+from sip_bridge.pyvoip.networking import sock
 from sip_bridge.pyvoip.networking.nat import NATError
 from sip_bridge.pyvoip.networking.sock import VoIPConnection
 from sip_bridge.pyvoip.networking.transport import TransportMode
@@ -27,7 +31,7 @@ from sip_bridge.pyvoip.VoIP.phone import VoIPPhone
 from sip_bridge.pyvoip.VoIP.status import PhoneStatus
 from tests.peers.ports import LOOPBACK
 from tests.phone.certificates import Authority
-from tests.pyvoip.pbx import Challenger, Dialled, Pbx, client_of, parameter, until
+from tests.pyvoip.pbx import USER, Challenger, Dialled, Pbx, client_of, parameter, until
 
 
 @contextmanager
@@ -377,3 +381,83 @@ def test_stopping_is_bounded(pbx: Pbx) -> None:  # #229
         pbx.on_register = lambda _: None
         began = time.monotonic()
     assert time.monotonic() - began < 5
+
+
+# --- what else may happen ---
+
+
+def test_a_port_that_is_taken_is_told(pbx: Pbx) -> None:
+    with started(client_of(pbx)) as client, pytest.raises(TransportError):
+        client_of(pbx, bind_port=client.bind_port).start()
+
+
+@pytest.mark.parametrize(
+    ("added", "name"),
+    [((), "anonymous"), (("door", "x", None, "pbx"), "door"), (("other", "x", None, "far"), "anonymous")],
+)
+def test_credentials_are_those_of_the_realm(pbx: Pbx, added: tuple[Any, ...], name: str) -> None:
+    manager = CredentialsManager()
+    for _ in range(bool(added)):
+        manager.add(*added)
+    pbx.on_register = lambda request: "403 Forbidden" if request.get("authorization") else Challenger("").refusal
+    client = SIPClient(LOOPBACK, pbx.port, USER, manager, bind_ip=LOOPBACK, bind_port=0)
+    with pytest.raises(InvalidAccountInfoError):
+        client.start()
+    client.stop()
+    assert f'username="{name}"' in (pbx.registers[1].get("authorization") or "")
+
+
+def test_what_a_connection_sends_within_a_call_that_is_not_the_calls_own_goes_out(pbx: Pbx) -> None:
+    callback = Callback("183 Session Progress", pbx.sdp().decode())
+    with started(client_of(pbx, call_callback=callback)) as client:
+        dialled = Dialled(pbx)
+        dialled.invite()
+        assert pbx.receive("183").content == pbx.sdp()
+        (connection,) = callback.connections
+        via = f"Via: SIP/2.0/UDP {LOOPBACK}:{client.bind_port};branch=z9hG4bKinfo"
+        connection.send(f"INFO {pbx.contact} SIP/2.0\r\n{via}\r\nCall-ID: call-1\r\nCSeq: 1 INFO\r\n\r\n")
+        connection.send(f"ACK {pbx.contact} SIP/2.0\r\nCall-ID: call-1\r\nCSeq: 1 ACK\r\n\r\n")  # is the call's
+        assert pbx.receive("INFO").via.branch == "z9hG4bKinfo"
+        connection.send(_response(SIPMessage(connection.message.raw), "200 OK", pbx.sdp().decode()))
+        dialled.answered()
+        dialled.request("REFER", "Refer-To: <sip:102@pbx.example>")
+        assert pbx.receive("603").cseq.method == "REFER"
+        dialled.request("BYE")
+        assert pbx.receive("200").cseq.method == "BYE"
+
+
+def test_a_response_goes_where_its_via_says(pbx: Pbx) -> None:
+    with started(client_of(pbx)) as client:
+        connection = client.send(_options(pbx, client))
+        via = f"Via: SIP/2.0/UDP 192.0.2.1;received={LOOPBACK};rport={pbx.port};branch=z9hG4bK1"
+        connection.send(f"SIP/2.0 299 Own\r\n{via}\r\nCall-ID: own\r\nCSeq: 1 OPTIONS\r\n\r\n".encode())
+        assert pbx.receive("299").phrase == "Own"
+        connection.update_tags("a", "b")
+        assert (connection.local_tag, connection.remote_tag) == ("a", "b")
+
+
+def test_the_oldest_connection_gives_way(pbx: Pbx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_engine, "MAX_CONNECTIONS", 1)
+    with started(client_of(pbx)) as client:
+        first = client.send(_options(pbx, client))
+        client.send(_options(pbx, client).replace("Call-ID: own", "Call-ID: other"))
+        assert first.recv(timeout=5) == b""
+
+
+def test_messages_that_nobody_reads_are_bounded(pbx: Pbx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sock, "MAX_UNREAD", 2)
+    with started(client_of(pbx)) as client:
+        connection = client.send(_options(pbx, client))
+        for data in (b"1", b"2", b"3"):
+            connection.deliver(data)
+        assert [connection.recv(), connection.recv()] == [b"2", b"3"]
+
+
+def test_a_callback_that_never_returns_does_not_keep_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers, go_on = Workers(), threading.Event()
+    workers.start(lambda: go_on.wait(10), "stuck")
+    began = time.monotonic()
+    workers.join(timeout=0.01)
+    assert time.monotonic() - began < 1
+    go_on.set()
+    workers.join()

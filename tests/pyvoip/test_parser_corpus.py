@@ -296,3 +296,21 @@ def test_a_direction_is_told() -> None:
         {"transmit_type": TransmitType.SENDONLY},
         {"transmit_type": TransmitType.SENDONLY, "rtcp-mux": ""},
     )
+
+
+def test_a_content_length_that_is_no_number_is_told() -> None:
+    with pytest.raises(SIPParseError, match="content-length is not a number"):
+        SIPMessage(request().replace(b"Content-Length: 0", b"Content-Length: x"))
+
+
+def test_a_name_with_one_quote_spoils_nothing() -> None:
+    sender = SIPMessage(request(From='"Door <sip:a@h>;tag=1')).headers["From"]
+    assert (sender["user"], sender["display-name"], sender["tag"]) == ("a", '"Door', "1")
+
+
+def test_a_list_with_one_quote_spoils_nothing() -> None:
+    assert SIPMessage(request('Allow: INVITE, "ACK')).headers["Allow"] == ["INVITE", '"ACK']
+
+
+def test_a_number_that_is_too_long_stays_text() -> None:
+    assert SIPMessage(request(f"X-Number: {'9' * 5000}")).headers["X-Number"] == "9" * 5000

@@ -234,6 +234,8 @@ def test_the_authenticated_invite_uses_a_new_branch(pbx: Pbx) -> None:  # #167 p
         pbx.reply(invite, Challenger("").refusal)
         again = pbx.receive("INVITE")
         assert (again.via.branch != invite.via.branch, again.call_id) == (True, invite.call_id)
+        pbx.reply(again, "486 Busy Here")
+        pbx.receive("ACK")
 
 
 def test_183_with_sdp_then_200(pbx: Pbx) -> None:

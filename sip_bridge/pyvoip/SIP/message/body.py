@@ -26,17 +26,18 @@ def parse_raw_body(content: bytes) -> dict[str, Any]:
     """A session description. A line that makes no sense is left out."""
     body: dict[str, Any] = {}
     for line in content.decode("utf-8", "surrogateescape").splitlines():
-        if line.startswith("a="):
-            _attribute(body, line[2:].strip())
-            continue
         kind, equals, value = line.partition("=")
-        if equals:
+        if kind == "a":
+            _attribute(body, value.strip())
+        elif equals:
             _read_line(body, kind.strip(), value.strip())
     return body
 
 
 def _read_line(body: dict[str, Any], kind: str, value: str) -> None:  # RFC 8866's table
     match kind:
+        case "m":
+            body.setdefault("m", []).append(_media(value))
         case "v":
             body["v"] = int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else value
         case "o":
@@ -61,8 +62,6 @@ def _read_line(body: dict[str, Any], kind: str, value: str) -> None:  # RFC 8866
         case "k":
             method, colon, key = value.partition(":")
             body["k"] = {"method": method, "key": key} if colon else {"method": method}
-        case "m":
-            body.setdefault("m", []).append(_media(value))
         case "a":
             _attribute(body, value)  # written with white space before
         case _:
@@ -134,5 +133,11 @@ def _format_attribute(attributes: dict[str, dict[str, Any]], name: str, text: st
     if name == "fmtp":
         attributes[number]["fmtp"] = {"id": number, "settings": rest.split()}
         return
-    encoding, frequency, channels = (*rest.strip().split("/"), None, None)[:3]
-    attributes[number]["rtpmap"] = {"id": number, "name": encoding, "frequency": frequency, "encoding": channels}
+    encoding, slash, rest = rest.strip().partition("/")
+    frequency, more, channels = rest.partition("/")
+    attributes[number]["rtpmap"] = {
+        "id": number,
+        "name": encoding,
+        "frequency": frequency if slash else None,
+        "encoding": channels if more else None,
+    }
