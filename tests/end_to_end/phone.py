@@ -10,7 +10,7 @@ from sip_bridge.phone.call import CallState, VoIPCall
 from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.events import CallChanged, CallFinished, PhoneEvent
 from sip_bridge.phone.phone import VoIPPhone
-from sip_bridge.phone.settings import Account, DirectAccount, PortRange, SIPSettings
+from sip_bridge.phone.settings import Account, DirectAccount, PortRange, RecordingSettings, SIPSettings
 from sip_bridge.sip.events import CallSignaled, RegistrationChanged, RegistrationState
 from sip_bridge.sip.uri import format_host_port
 from tests.peers.ports import LOOPBACK
@@ -113,10 +113,14 @@ class Handset:
 
 @asynccontextmanager
 async def handset(
-    account: Account = DOOR, settings: SIPSettings = ON_LOOPBACK, *, answers: bool = False
+    account: Account = DOOR,
+    settings: SIPSettings = ON_LOOPBACK,
+    *,
+    answers: bool = False,
+    recording: RecordingSettings | None = None,
 ) -> AsyncIterator[Handset]:
     """A phone that serves its account, and registers if it has a registrar; with ``answers`` it takes each call."""
-    async with SIPClient(settings) as client:
+    async with SIPClient(settings, recording=recording) as client:
         handset = Handset(client, account, answers=answers)
         handset.phone.start()
         try:
