@@ -138,6 +138,11 @@ class JitterBuffer:
             return self._shortened(frame)
         return frame
 
+    def skip(self, frames: int) -> None:
+        """So many frames went by in which nobody could listen."""
+        if self._at is not None and frames > 0:
+            self._move(frames * self._frame)
+
     # --- the delay ---
 
     @property

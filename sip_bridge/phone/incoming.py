@@ -78,8 +78,9 @@ class Incoming:
             runs=receiver.loss_runs + self.late,
         )
 
-    def tick(self) -> None:
-        """20 ms went by."""
+    def tick(self, frames: int = 1) -> None:
+        """20 ms went by; after a stall ``frames`` of them, of which the last one is heard."""
+        self._jitter.skip(frames - 1)
         heard = self._jitter.get()
         if heard is None:
             return

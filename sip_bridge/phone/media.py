@@ -288,7 +288,7 @@ class MediaSession:
     def _tick(self, frames: int) -> None:
         """The pacer's clock: 20 ms in each direction."""
         self._outgoing.tick(frames)
-        self._incoming.tick()
+        self._incoming.tick(frames)
         for tap in list(self._taps):
             tap.tick(frames)
         stream = self._stream

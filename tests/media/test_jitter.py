@@ -363,6 +363,20 @@ def test_a_steady_network_ends_with_a_short_delay() -> None:
     assert (jitter.late, jitter.skipped, jitter.concealed) == (0, 0, 0)
 
 
+def test_what_nobody_could_listen_to_is_left_out() -> None:
+    wire = started()
+    for number in range(2, 9):
+        wire.put(number)
+    wire.jitter.skip(4)
+    assert wire.levels(3) == [6, 7, 8]
+
+
+def test_there_is_nothing_to_leave_out_before_anything_came() -> None:
+    jitter = JitterBuffer()
+    jitter.skip(4)
+    assert jitter.get() is None
+
+
 def test_a_spike_delays_the_sound_and_is_forgotten_some_seconds_later() -> None:
     delays, jitter = heard_delays(20, lambda n: 20.0 * n + (200 - 20 * (n - 300) if 300 <= n < 310 else 0))
     assert max(delays[290:]) == pytest.approx(220, abs=10)

@@ -124,6 +124,19 @@ async def test_time_that_a_stall_skipped_is_skipped_in_the_timestamps(
     assert (second.timestamp - first.timestamp) & 0xFFFFFFFF == 1600
 
 
+async def test_what_came_during_a_stall_is_left_out_but_for_its_end(
+    talking: MediaSession, peer: Peer, pacer: HandPacer
+) -> None:
+    ear = Ear()
+    talking.sinks.append(ear)
+    for sequence in range(1, 11):
+        peer.say(talking.port, sequence, payload=bytes([0xA0 + sequence]) * 160)
+    await until(lambda: talking.statistics.packets_received == 10)
+    pacer.tick(frames=9)
+    pacer.tick(frames=4)
+    assert ear.samples()[319] == samples_of(decode_ulaw(b"\xaa"))[0]  # the tenth, 60 ms after it came
+
+
 async def test_the_second_codec_is_spoken_where_the_peer_wants_it(
     session: MediaSession, peer: Peer, pacer: HandPacer
 ) -> None:
