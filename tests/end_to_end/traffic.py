@@ -5,12 +5,13 @@ import gc
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import Final
 
+from sip_bridge.errors import InvalidStateError
 from sip_bridge.phone.call import Announcement, CallState, VoIPCall
 from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.events import CallChanged, DTMFPressed, PhoneEvent, PlaybackEnded
@@ -187,7 +188,8 @@ class Traffic:
     async def _answer(self, call: VoIPCall) -> None:
         await call.answer()
         call.media.sinks.append(Ear())
-        await call.media.play(str(self._sound), loop=True)
+        with suppress(InvalidStateError):  # who called may be gone before the file is open
+            await call.media.play(str(self._sound), loop=True)
 
     async def settle(self) -> None:
         """Waits until no party has a call, and lets the time pass in which a transaction remembers what it answered."""
