@@ -324,8 +324,10 @@ class VoIPCall:
                 self._outcomes.settle("offer", status, phrase)
 
     def _answer_received(self, answer: bytes) -> None:
-        if answer:
-            self._take_answer(answer)
+        if answer and not self._take_answer(answer):
+            self.media.forget_offer()
+            self._outcomes.settle("offer", SIPStatus.NOT_ACCEPTABLE_HERE, "its answer can't be taken")
+            return
         if self.is_talking:
             self._move_to_talking()
         self._outcomes.settle("offer")

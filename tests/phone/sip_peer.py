@@ -215,13 +215,14 @@ class Dialog:
             f"Content-Length: {len(body)}\r\n\r\n"
         ).encode() + body
 
-    def response(self, request: SIPMessage, status: str = "200 OK") -> bytes:
+    def response(self, request: SIPMessage, status: str = "200 OK", body: bytes = b"") -> bytes:
         copied = "".join(
             f"{name}: {value}\r\n"
             for name in ("Via", "From", "To", "Call-ID", "CSeq")
             for value in request.get_all(name.lower())
         )
-        return f"SIP/2.0 {status}\r\n{copied}Content-Length: 0\r\n\r\n".encode()
+        kind = f"Contact: <{self.contact}>\r\nContent-Type: application/sdp\r\n" if body else ""
+        return f"SIP/2.0 {status}\r\n{copied}{kind}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
     async def establish(self, offer: bytes = b"") -> list[str]:
         """INVITE, wait for 200, ACK; returns the statuses in the order they came."""

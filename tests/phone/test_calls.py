@@ -16,6 +16,7 @@ from sip_bridge.sip.events import EndCause
 from sip_bridge.sip.status import SIPStatus
 from tests.bridge.test_calls import write_tone
 from tests.phone.phones import TIMEOUT, Phone, running, talking
+from tests.phone.sip_peer import Dialog, sdp, sending_to
 
 
 async def test_hold_and_resume_are_seen_on_both_sides(alice: Phone, bob: Phone) -> None:
@@ -41,6 +42,20 @@ async def test_two_who_hold_each_other_at_once_both_do(alice: Phone, bob: Phone)
     async with asyncio.timeout(TIMEOUT):
         await asyncio.gather(call.hold(), other.hold())
     assert (call.state, other.state) == (CallState.ON_HOLD, CallState.ON_HOLD)
+
+
+async def test_a_hold_that_is_answered_with_nothing_we_could_take_is_refused(bob: Phone) -> None:
+    async with sending_to("127.0.0.1", bob.phone.client.port) as station:
+        dialog = Dialog(station, bob.uri)
+        await dialog.establish()
+        await bob.until(lambda: bob.states == [CallState.IN_CALL])
+        [call] = bob.phone.calls.values()
+        holding = asyncio.create_task(call.hold())
+        invite = await station.receive()
+        station.send(dialog.response(invite, body=sdp("127.0.0.1").replace(b"m=audio 40000", b"m=audio 0")))
+        with pytest.raises(RequestRefusedError, match="488 its answer can't be taken"):
+            await holding
+        assert call.state is CallState.IN_CALL
 
 
 async def test_only_one_change_is_waited_for_at_a_time(alice: Phone, bob: Phone) -> None:
