@@ -461,3 +461,14 @@ def test_a_callback_that_never_returns_does_not_keep_stop(monkeypatch: pytest.Mo
     assert time.monotonic() - began < 1
     go_on.set()
     workers.join()
+
+
+def test_whoever_stops_a_client_finds_it_stopped(pbx: Pbx) -> None:
+    with started(client_of(pbx)) as client:
+        pbx.on_register = lambda _: None  # so that it takes a while
+        other = threading.Thread(target=client.stop)
+        other.start()
+        until(lambda: not client.NSD)
+        client.stop()
+        assert {thread.name for thread in threading.enumerate()} & {f"SIPClient {USER}@{LOOPBACK}"} == set()
+        other.join()

@@ -114,7 +114,7 @@ class SIPClient:
                 return
             loop.refuse_own_thread()
             self.NSD = False
-        loop.stop()
+            loop.stop()  # whoever stops it at the same time waits for that, too
         self.workers.join()
 
     def send(self, request: str) -> VoIPConnection:
