@@ -23,6 +23,7 @@ from sip_bridge.phone.settings import (
     DirectAccount,
     DTMFCode,
     DTMFSettings,
+    MediaSettings,
     PortRange,
     RealmCredentials,
     RecordingSettings,
@@ -702,10 +703,17 @@ def test_a_brokers_port_is_the_usual_one_unless_set(loaded: Load, options: str, 
     assert loaded(f"mqtt: {{host: h{options}}}\n{DOOR}").mqtt.port == expected
 
 
+def test_folders_of_sounds_stand_beside_the_file(loaded: Load) -> None:
+    result = loaded(f"media: {{folders: [/media, sounds], country: de}}\n{DOOR}")
+    assert result.media == MediaSettings(folders=(Path("/media"), Path("sounds")), country="de")
+    assert loaded(DOOR).media == MediaSettings(folders=None, country="itu")
+
+
 def test_what_mqtt_shows_is_json(loaded: Load) -> None:
     result = loaded(f"mqtt: {{host: h, username: u, password: hunter2}}\n{DOOR}")
     assert json.loads(json.dumps(redacted(result))) == {
         "bridge": {"id": "home", "name": "Home"},
+        "media": {"folders": None, "country": "itu"},
         "mqtt": {
             "host": "h",
             "port": 1883,
@@ -792,11 +800,12 @@ def test_the_example_works_as_it_is() -> None:
     )
 
 
-def test_the_example_shows_six_things_more() -> None:
+def test_the_example_shows_seven_things_more() -> None:
     assert [block.split(":")[0].strip("# -") for block in EXAMPLES] == [
         "mqtt",
         "advertised_host",
         "recording",
+        "media",
         "aliases",
         "id",
         "id",

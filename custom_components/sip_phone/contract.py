@@ -423,7 +423,10 @@ class DTMFSequenceEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaybackDoneEvent(Event):
-    """``PLAYBACK_DONE``: the last sample of ``source`` was sent, or ``error`` says why not."""
+    """``PLAYBACK_DONE``: the last sample of ``source`` was sent (``completed``), it was stopped, or ``error`` says why.
+
+    A URL is shown without user, password, query and fragment.
+    """
 
     source: str
     completed: bool
@@ -511,7 +514,7 @@ class Dial(Request):
     from_name: str | None = None
     timeout: float = 60.0
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    play: str | None = None
+    play: str | None = dataclasses.field(default=None, repr=False)  # as the ``url`` of `Play`
     auto_hangup: bool = False
     hold_ms: int = 500
 
@@ -547,11 +550,17 @@ class SendDTMF(Request):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Play(Request):
-    """Play a file or URL into the call; ``volume`` 0.0 to 1.0."""
+    """Play a file, an http or https URL or a tone (``tone:NAME[@COUNTRY][/SECONDS]``) into the call.
 
-    url: str
+    Answered when it is heard, or can't be. ``volume`` is 0.0 to 2.0. ``enqueue`` plays it after what plays, instead of
+    in its place; ``early`` plays it to the caller of a ringing call, before the answer.
+    """
+
+    url: str = dataclasses.field(repr=False)  # it may hold a token
     loop: bool = False
     volume: float = 1.0
+    enqueue: bool = False
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from sip_bridge.mqtt.contract import AccountRequest, ErrorCode, Response
 from sip_bridge.phone.call import Announcement, CallState, VoIPCall
 from sip_bridge.phone.events import SendMethod
 from sip_bridge.phone.phone import VoIPPhone
+from sip_bridge.phone.sources import check_source
 from sip_bridge.sip.events import MessageSent
 from sip_bridge.sip.status import SIPStatus
 
@@ -179,6 +180,7 @@ class Requests:
             raise RequestError(ErrorCode.INVALID_PAYLOAD, f"timeout: expected 1 to {_MAX_RINGING:.0f} seconds")
         announcement = None
         if request.play is not None:
+            check_source(request.play, phone.client.media)
             announcement = Announcement(
                 source=request.play, settle=request.hold_ms / 1000, hangup_after=request.auto_hangup
             )
@@ -219,7 +221,7 @@ class Requests:
             case contract.Reject(status=status):
                 call.reject(_refusal_status(status))
             case contract.Hangup(status=status):
-                if call.is_incoming and call.state is CallState.RINGING:
+                if call.is_ringing:
                     call.reject(_refusal_status(status))
                 else:
                     call.hangup()
@@ -236,8 +238,9 @@ async def _do_with_sound(call: VoIPCall, request: "SoundRequest") -> dict[str, A
     match request:
         case contract.SendDTMF():
             await _press(call, request)
-        case contract.Play(url=url, loop=loop, volume=volume):
-            await call.play(url, loop=loop, volume=volume)
+        case contract.Play(url=url, loop=loop, volume=volume, enqueue=enqueue, early=early):
+            play = call.play_early if early else call.play
+            await play(url, loop=loop, volume=volume, enqueue=enqueue)
         case contract.StopPlayback():
             call.stop_playback()
         case contract.Record(name=name, max_seconds=max_seconds):
@@ -309,7 +312,11 @@ def _fits(call: VoIPCall, request: ChosenRequest) -> bool:
         case contract.Hangup():
             return True
         case contract.Answer() | contract.Reject():
-            return call.is_incoming and call.state is CallState.RINGING
+            return call.is_ringing
+        case contract.Play(early=True):
+            return call.is_ringing
+        case contract.StopPlayback():
+            return call.is_talking or call.state is CallState.EARLY_MEDIA
         case contract.Transfer(attended_call_id=other) | contract.Join(other_call_id=other):
             return call.is_talking and translate.printable(call.call_id) != other
         case _:

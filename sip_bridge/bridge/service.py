@@ -200,7 +200,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         broker = None
         if isinstance(mqtt, EmbeddedMQTT):
             broker = await stack.enter_async_context(EmbeddedBroker(broker_settings(mqtt)))
-        client = SIPClient(config.sip, recording=config.recording)
+        client = SIPClient(config.sip, media=config.media, recording=config.recording)
         bridge = Bridge(config, client)
         settings = mqtt_settings(config, port=broker.port if broker else mqtt.port)
         session = bridge.session(settings)

@@ -24,12 +24,15 @@ from sip_bridge.errors import ConfigError
 from sip_bridge.media.codec import CODECS, codec_named
 from sip_bridge.media.codecs_av import EXTRA
 from sip_bridge.media.srtp import SRTPPolicy
+from sip_bridge.media.tones import COUNTRIES
 from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.session import ProtocolVersion, Transport
 from sip_bridge.phone.settings import (
+    MEDIA,
     Account,
     Contact,
     DirectAccount,
+    MediaSettings,
     PortRange,
     RealmCredentials,
     RecordingSettings,
@@ -93,6 +96,7 @@ class Config:
     accounts: tuple[Account, ...]
     log_level: LogLevel
     state_dir: Path
+    media: MediaSettings = MEDIA
     recording: RecordingSettings | None = None  # None: nothing can be recorded
 
 
@@ -113,7 +117,15 @@ def load(path: Path) -> Config:
         log_level=values.get("log_level", "info"),
         state_dir=state_dir,
         recording=recording_settings(values.get("recording", {}), beside=path.parent, state_dir=state_dir),
+        media=_with_folders(values.get("media", MEDIA), path),
     )
+
+
+def _with_folders(media: MediaSettings, path: Path) -> MediaSettings:
+    """Folders beside the configuration."""
+    if media.folders is None:
+        return media
+    return dataclasses.replace(media, folders=tuple(path.parent / folder for folder in media.folders))
 
 
 def _with_sip_files(sip: SIPSettings, document: Document, path: Path) -> SIPSettings:
@@ -329,6 +341,11 @@ _SIP: Final = valid.section(
     },
 )
 
+_MEDIA: Final = valid.section(
+    MediaSettings,
+    {vol.Optional("folders"): valid.list_of(_folder), vol.Optional("country"): valid.one_of(*COUNTRIES)},
+)
+
 _ANY_MQTT: Final[_Keys] = {
     vol.Optional("port"): _PORT,
     vol.Optional("username"): valid.text,
@@ -504,6 +521,7 @@ _CONFIG: Final = vol.Schema(
             vol.Optional("mqtt"): _mqtt,
             vol.Optional("sip"): _SIP,
             vol.Optional("recording"): RECORDING,
+            vol.Optional("media"): _MEDIA,
             vol.Optional("log_level"): valid.one_of("debug", "info", "warning", "error"),
             vol.Optional("state_dir"): _folder,
         },

@@ -91,6 +91,7 @@ class VoIPCall:
         self._referrer = referrer
         self._client = phone.client
         self._offer = offer
+        self._description = b""  # what we said to it
         self._announcement = announcement
         self._limit: CallLimit | None = None
         self._direction = "sendrecv"  # what we want to flow: sendonly holds the other party
@@ -114,22 +115,46 @@ class VoIPCall:
 
     async def answer(self) -> None:
         """Answer a ringing call; NegotiationError when its offer has nothing that we can do: it gets 488."""
-        self._require(CallState.RINGING, incoming=True)
-        await self.media.open()
-        self._require(CallState.RINGING, incoming=True)
-        try:
-            body = self.media.accept_offer(self._offer) if self._offer else self.media.create_offer()
-        except NegotiationError:
-            self._client.endpoint.reject(self.call_id, SIPStatus.NOT_ACCEPTABLE_HERE, self._client.now)
-            self._client.flush()
-            raise
+        body = await self._describe()
         self._client.endpoint.answer(self.call_id, body, self._client.now)
         self._answered()
         self._client.flush()
 
+    async def play_early(self, source: str, *, loop: bool = False, volume: float = 1.0, enqueue: bool = False) -> None:
+        """Play to the caller of a ringing call, before it is answered (183 Session Progress); errors as in `play`.
+
+        InvalidStateError when the caller made no offer and can't take ours before the answer.
+        """
+        body = await self._describe()
+        await self.media.play(source, loop=loop, volume=volume, enqueue=enqueue)
+        if self.state is not CallState.RINGING:
+            return  # it is early media already, or was answered meanwhile
+        try:
+            self._client.endpoint.ring(self.call_id, SIPStatus.SESSION_PROGRESS, self._client.now, body)
+        except InvalidStateError:
+            self.media.stop_playback()
+            raise
+        self.media.start_sending()
+        self._move(CallState.EARLY_MEDIA)
+        self._client.flush()
+
+    async def _describe(self) -> bytes:
+        """Our half of the session, the same before the answer and in it."""
+        self._require_ringing()
+        await self.media.open()
+        self._require_ringing()
+        if not self._description:
+            try:
+                self._description = self.media.accept_offer(self._offer) if self._offer else self.media.create_offer()
+            except NegotiationError:
+                self._client.endpoint.reject(self.call_id, SIPStatus.NOT_ACCEPTABLE_HERE, self._client.now)
+                self._client.flush()
+                raise
+        return self._description
+
     def reject(self, status: SIPStatus) -> None:
         """Refuse a ringing call."""
-        self._require(CallState.RINGING, incoming=True)
+        self._require_ringing()
         self._client.endpoint.reject(self.call_id, status, self._client.now)
         self._client.flush()
 
@@ -146,8 +171,9 @@ class VoIPCall:
         await self.media.play(source, loop=loop, volume=volume, enqueue=enqueue)
 
     def stop_playback(self) -> None:
-        """Stop what plays."""
-        self.require_talking()
+        """Stop what plays, and what waits to be played."""
+        if not self.is_ringing:
+            self.require_talking()
         self.media.stop_playback()
 
     async def record(self, *, name: str | None = None, max_seconds: float | None = None) -> str:
@@ -252,6 +278,11 @@ class VoIPCall:
     # --- facts ---
 
     @property
+    def is_ringing(self) -> bool:
+        """Whether it came in and waits to be answered, maybe with early media."""
+        return self.is_incoming and self.state in (CallState.RINGING, CallState.EARLY_MEDIA)
+
+    @property
     def is_talking(self) -> bool:
         """Whether it was answered and goes on."""
         return self.state in (CallState.IN_CALL, CallState.ON_HOLD)
@@ -266,8 +297,8 @@ class VoIPCall:
         """How long it was talked, up to now."""
         return 0.0 if self.answered_at is None else (self.ended_at or time.time()) - self.answered_at
 
-    def _require(self, state: CallState, *, incoming: bool) -> None:
-        if self.state is not state or self.is_incoming is not incoming:
+    def _require_ringing(self) -> None:
+        if not self.is_ringing:
             raise InvalidStateError(f"call {self.call_id} is {self.state.name.lower()}, not a ringing incoming call")
 
     def require_talking(self) -> None:
