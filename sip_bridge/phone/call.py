@@ -464,8 +464,12 @@ class VoIPCall:
                 self._phone.tell(MediaFound(call=self))
 
     def _media_lost(self, seconds: float) -> None:
+        """Who was heard before is gone. Who never was may have a network that lets no sound through, or none to send:
+        it may hear us all the same.
+        """
         self._phone.tell(MediaLost(call=self, seconds=seconds))
-        if self._phone.account.media_lost == "hangup" and self.is_talking:
+        was_heard = self.media.statistics.packets_received > 0
+        if was_heard and self._phone.account.media_lost == "hangup" and self.is_talking:
             self.end_for(CallLimit.MEDIA_LOST)
 
     @property

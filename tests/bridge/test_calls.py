@@ -13,6 +13,7 @@ from sip_bridge.sip.events import EndCause
 from sip_bridge.sip.status import SIPStatus
 from tests.bridge.conftest import DOOR, TOPICS, Mqtt, Phone, as_json, config_of, ringing_uri
 from tests.bridge.watcher import watching
+from tests.phone.peer import until
 
 
 def write_tone(path: Path, *, seconds: float, frequency: float = 440.0) -> None:
@@ -265,6 +266,7 @@ async def test_a_caller_whose_sound_is_lost_is_told_of_and_hung_up(station: Phon
         await mqtt.request("answer")
         await station.state(CallState.IN_CALL)
         await mqtt.event("ACK")
+        await until(lambda: call.media.statistics.packets_sent > 0)
         call.media.close()
         lost = await mqtt.event("MEDIA_LOST")
         ended = await mqtt.event("CALL_ENDED")

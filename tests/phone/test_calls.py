@@ -15,6 +15,7 @@ from sip_bridge.phone.settings import SIPSettings
 from sip_bridge.sip.events import EndCause
 from sip_bridge.sip.status import SIPStatus
 from tests.bridge.test_calls import write_tone
+from tests.phone.peer import until
 from tests.phone.phones import TIMEOUT, Phone, running, talking
 from tests.phone.sip_peer import Dialog, sdp, sending_to
 
@@ -127,6 +128,8 @@ async def test_a_client_can_stop_while_something_plays_that_the_call_is_to_end_w
 async def test_a_call_whose_other_party_falls_silent_is_hung_up(alice: Phone) -> None:
     async with running("bob", media_timeout=0.3) as bob:
         call = await talking(alice, bob)
+        [other] = bob.phone.calls.values()
+        await until(lambda: other.media.statistics.packets_received > 0)
         call.media.close()
         await bob.until(lambda: isinstance(bob.told[-1], CallFinished))
     lost, finished = (event for event in bob.told if isinstance(event, MediaLost | CallFinished))
@@ -141,6 +144,13 @@ async def test_a_call_that_is_to_be_kept_outlasts_the_silence_of_its_other_party
         call = await talking(alice, bob)
         call.media.close()
         await bob.until(lambda: isinstance(bob.told[-1], MediaLost))
+        assert bob.states == [CallState.IN_CALL]
+
+
+async def test_who_never_sends_sound_is_told_of_and_kept() -> None:
+    async with running("bob", media_timeout=0.1) as bob, sending_to("127.0.0.1", bob.phone.client.port) as station:
+        await Dialog(station, bob.uri).establish()
+        await bob.until(lambda: bob.told and isinstance(bob.told[-1], MediaLost))
         assert bob.states == [CallState.IN_CALL]
 
 
