@@ -12,6 +12,7 @@ pytest_plugins = ["tests.peers.fixtures"]
 # change at hand; what chance finds, it finds where somebody works. HYPOTHESIS_PROFILE=thorough looks far longer.
 settings.register_profile("quick", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("brief", deadline=None, derandomize=True, max_examples=15, stateful_step_count=20)
 settings.register_profile("thorough", deadline=None, max_examples=3000, stateful_step_count=80)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "quick"))
 

@@ -125,7 +125,11 @@ async def test_a_press_that_waited_until_the_call_was_over_does_nothing(hass: Ho
             {"digits": "12#", "method": "info"},
             {"digits": "12#", "method": "info", "duration_ms": 160, "gap_ms": 80},
         ),
-        ("play", {"url": "a.wav", "volume": 0.5}, {"url": "a.wav", "loop": False, "volume": 0.5}),
+        (
+            "play",
+            {"url": "a.wav", "volume": 0.5},
+            {"url": "a.wav", "loop": False, "volume": 0.5, "enqueue": False, "early": False},
+        ),
     ],
 )
 async def test_an_action_is_the_request_of_its_name(

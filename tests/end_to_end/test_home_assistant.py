@@ -19,6 +19,7 @@ ENTITIES = {
     "button.door_answer",
     "button.door_hang_up",
     DOORBELL,
+    "event.door_keys",
     "sensor.door_call_state",
     "sensor.door_last_call",
     "sensor.door_registration",
