@@ -13,15 +13,17 @@ from sip_bridge.sip.parser import split_message
 _DEFAULT_PORTS: Final = {"sips": 5061}
 _SPELLED: Final = {key: spelled for spelled, key in reversed(KEYS.items()) if len(spelled) > 1}
 COMPACT_KEY: Final = {compact: _SPELLED.get(key, key.title()) for compact, key in COMPACT.items()}
+# Python 3.11.2 (Debian 12) reads a possessive quantifier on a group otherwise, so only single characters have one here.
 _PARAMETER: Final = re.compile(
-    r"""(?:([A-Za-z0-9-]++)[ \t]++(?=[^\s=,]))?+  # the scheme, before the first parameter of each challenge
-    ([^\s=,]++)[ \t]*+=[ \t]*+("(?:[^"\\]++|\\.)*+"|[^,\s]*+)""",
+    r"""(?<![^\s,])  # never from the middle of a word: a long one costs no more than its length
+    (?:([A-Za-z0-9-]++)[ \t]++(?=[^\s=,]))?  # the scheme, before the first parameter of each challenge
+    ([^\s=,]++)[ \t]*+=[ \t]*+("[^"\\]*+(?:\\.[^"\\]*+)*"|[^,\s]*+)""",
     re.VERBOSE,
 )
 _USUAL: Final = re.compile(
-    r"""(?:"([^"\\]*+)"[ \t]*+|([A-Za-z0-9_.\- ]*+))?+
-    <(sips?+):(?:([^:@;?<>\s]++)@)?([A-Za-z0-9.\-]++)(?::([0-9]{1,4}+))?+(?:;[^>?]*+)?+>
-    (?:;tag=([^;=\s]++))?+""",
+    r"""(?:"([^"\\]*+)"[ \t]*+|([A-Za-z0-9_.\- ]*+))?
+    <(sips?+):(?:([^:@;?<>\s]++)@)?([A-Za-z0-9.\-]++)(?::([0-9]{1,4}+))?(?:;[^>?]*+)?>
+    (?:;tag=([^;=\s]++))?""",
     re.VERBOSE,
 )
 _FIRST_WORD: Final = re.compile(r"[A-Za-z0-9-]++")
