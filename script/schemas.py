@@ -29,6 +29,7 @@ PUBLISHED: Final[Mapping[str, type]] = {
     "B/account/<id>/registration": contract.Registration,
     "B/account/<id>/call": contract.CallSnapshot,
     "B/account/<id>/last_call": contract.CallEndedEvent,
+    "B/account/<id>/settings": contract.Settings,
     "B/account/<id>/messages": contract.WaitingMessages,
     "B/account/<id>/event/<NAME>": contract.Event,
     **{f"B/account/<id>/event/{name}": kind for name, kind in contract.EVENT_CLASSES.items()},

@@ -138,6 +138,15 @@ class DTMFMethod(StrEnum):
     INBAND = "inband"
 
 
+class DTMFChoice(StrEnum):
+    """How keys are pressed where a request does not say; `AUTO` is the best way that the peer takes."""
+
+    AUTO = "auto"
+    RTP = "rtp"
+    INFO = "info"
+    INBAND = "inband"
+
+
 class SequenceEnd(StrEnum):
     """What ended a sequence of keys."""
 
@@ -341,6 +350,21 @@ class WaitingMessages:
     waiting: bool
     new: int = 0
     old: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """``B/account/<id>/settings``: what `Set` changes, and what holds after a restart, too.
+
+    ``do_not_disturb`` refuses every caller, ``auto_answer`` answers those whom the configuration names. What we send is
+    ``output_volume`` (0.0 to 2.0) times as loud; nobody rings for longer than ``ring_timeout`` seconds.
+    """
+
+    do_not_disturb: bool = False
+    auto_answer: bool = False
+    output_volume: float = 1.0
+    ring_timeout: float = 180.0
+    dtmf_method: DTMFChoice = DTMFChoice.AUTO
 
 
 # --- events --------------------------------------------------------------------------------------------------------
@@ -630,6 +654,25 @@ class SendMessage(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenDoor(Request):
+    """Open the door with the account's code, which never crosses MQTT; see the account's ``door`` in the configuration.
+
+    A ringing call is answered for it; without a call, the door station is called if its number is configured.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Set(Request):
+    """Change what `Settings` holds; what is left out stays. The answer's data are the settings from now on."""
+
+    do_not_disturb: bool | None = None
+    auto_answer: bool | None = None
+    output_volume: float | None = None
+    ring_timeout: float | None = None
+    dtmf_method: DTMFChoice | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Register(Request):
     """Register now."""
 
@@ -649,6 +692,23 @@ class Trace(Request):
     """Bridge-wide: show every SIP message on ``B/trace`` for so many seconds from now on; 0 ends it."""
 
     seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reload(Request):
+    """Bridge-wide: read the configuration again and apply what changed; the answer's data say what that was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeLogLevel(Request):
+    """Bridge-wide: log so much from now on, until the next start."""
+
+    level: Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restart(Request):
+    """Bridge-wide: hang up, deregister, and begin anew; answered before."""
 
 
 AccountRequest = (
