@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from sip_bridge.bridge.counters import COUNTERS
 from sip_bridge.mqtt import contract
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "mqtt"
@@ -125,7 +126,26 @@ def files() -> dict[str, str]:
         value = "" if bare is None else f"`{bare}`"
         requests.append(f"| `{prefix}/request/{verb}` | [{verb}]({name}) | {value} | {_description(kind)} |")
     written["README.md"] = _page(rows, requests)
+    written["health.md"] = _counters_page()
     return written
+
+
+def _counters_page() -> str:
+    rows = [f"| `{name}` | {meaning} |" for name, meaning in sorted(COUNTERS.items())]
+    return "\n".join(
+        [
+            "# The counters of B/health",
+            "",
+            "`B/health` comes each 60 seconds, and as the answer to `B/request/health_check`. Its `counters` begin at",
+            "0 when the bridge starts and only rise; all are there from then on. Written by `script/schemas` from",
+            "`sip_bridge/bridge/counters.py`.",
+            "",
+            "| counter | what it counts |",
+            "|---|---|",
+            *rows,
+            "",
+        ]
+    )
 
 
 def _verbs() -> Iterator[tuple[str, str, type, str | None]]:

@@ -15,6 +15,7 @@ SipBridgeError
 │   └── DiskFullError            a recording for which there is no room
 ├── TransportError               a socket that can't be opened or written, a name that can't be resolved
 ├── NotAllowedError              policy says no
+│   └── BusyError                as much as may be done at a time is being done
 ├── RequestRefusedError          the other side refused what we asked for; ``status`` is its answer
 └── BrokerError                  the embedded MQTT broker can't start
 """
@@ -82,6 +83,10 @@ class TransportError(SipBridgeError):
 
 class NotAllowedError(SipBridgeError):
     """Policy forbids this call or number."""
+
+
+class BusyError(NotAllowedError):
+    """As much as may be done at a time is being done already."""
 
 
 class RequestRefusedError(SipBridgeError):

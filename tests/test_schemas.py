@@ -1,8 +1,6 @@
 """The published JSON Schemas say what the bridge says."""
 
-import functools
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,16 +12,10 @@ from hypothesis import given
 
 from sip_bridge.mqtt import contract
 from tests.mqtt.test_contract import PAYLOADS
+from tests.published import snake, validator
 
 CHECKOUT = Path(__file__).parents[1]
 FOLDER = CHECKOUT / "docs" / "mqtt"
-
-
-@functools.cache
-def validator(name: str) -> jsonschema.Draft202012Validator:
-    schema = json.loads((FOLDER / f"{name}.json").read_text())
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema)
 
 
 def test_the_files_are_up_to_date() -> None:
@@ -37,8 +29,7 @@ def test_each_file_is_a_schema(file: Path) -> None:
 
 @given(payload=PAYLOADS)
 def test_any_payload_is_valid(payload: object) -> None:
-    name = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(payload).__name__).lower()
-    validator(name).validate(json.loads(contract.encode(payload, 0.0)))
+    validator(snake(type(payload))).validate(json.loads(contract.encode(payload, 0.0)))
 
 
 @pytest.mark.parametrize(

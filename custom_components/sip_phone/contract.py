@@ -25,6 +25,7 @@ DEFAULT_BASE_TOPIC: Final = "sip_bridge"
 DISCOVERY_ROOT: Final = "sip_bridge/discovery"  # fixed, so that a bridge with another base topic is found too
 RESERVED_IDS: Final = frozenset({"discovery"})
 MAX_PAYLOAD: Final = 65536  # bytes; a longer request is refused unread
+MAX_TRANSACTION: Final = 256  # characters; the bridge remembers them
 
 _ID = re.compile(r"[a-z0-9_-]{1,64}")
 _VERB = re.compile(r"[a-z_]{1,32}")
@@ -801,7 +802,7 @@ class LogRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """``B/health``, each 60 s, and the data of ``health_check``; ``counters`` are named in the docs."""
+    """``B/health``, each 60 s, and the data of ``health_check``; ``counters`` are named in docs/mqtt/health.md."""
 
     uptime_seconds: float
     accounts: int
@@ -873,12 +874,12 @@ def decode_bridge_request(verb: str, data: bytes) -> BridgeRequest:
 
 
 def transaction_of(data: bytes) -> str | None:
-    """The transaction id of a request that can't be decoded, so that its error still finds its sender."""
+    """The transaction id of a request, even of one that can't be decoded, so that its error still finds its sender."""
     try:
-        transaction = _object(data).get("transaction")
+        transaction: str = _scalar(str, _object(data).get("transaction"), "transaction", lenient=True)
     except ContractError:
         return None
-    return transaction if isinstance(transaction, str) else None
+    return transaction if len(transaction) <= MAX_TRANSACTION else None
 
 
 def verb_is_well_formed(verb: str) -> bool:
@@ -889,7 +890,10 @@ def verb_is_well_formed(verb: str) -> bool:
 def _decode_request(kind: type[P], bare_key: str | None, data: bytes) -> P:
     text = _text(data).strip()
     if text.startswith(("{", "[")):
-        return _build(kind, _object(text), lenient=True)
+        values = _object(text)
+        if len(str(values.get("transaction"))) > MAX_TRANSACTION:
+            raise ContractError(f"transaction: longer than {MAX_TRANSACTION} characters")
+        return _build(kind, values, lenient=True)
     if not text:
         return _build(kind, {}, lenient=True)
     if bare_key is None:

@@ -1,13 +1,15 @@
 """Commands over MQTT to phone calls: decode, choose the call, do it, answer."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from sip_bridge.bridge import translate
+from sip_bridge.bridge.repeats import Repeats
 from sip_bridge.bridge.trace import MAX_SECONDS as MAX_TRACE
 from sip_bridge.errors import (
+    BusyError,
     InvalidStateError,
     LocalProtocolError,
     MediaError,
@@ -27,13 +29,12 @@ from sip_bridge.phone.sources import check_source
 from sip_bridge.sip.events import MessageSent
 from sip_bridge.sip.status import SIPStatus
 
-REPEAT_WINDOW: Final = 60.0  # seconds in which a repeated transaction is answered again, not done again
-_TRANSACTIONS_KEPT: Final = 512
 _MAX_RINGING: Final = 600.0  # seconds
 
 # What an exception of the phone means to the sender of a request; the first class that fits wins.
 _CODES: Final[tuple[tuple[type[SipBridgeError], ErrorCode], ...]] = (
     (LocalProtocolError, ErrorCode.INVALID_PAYLOAD),
+    (BusyError, ErrorCode.BUSY),
     (NotAllowedError, ErrorCode.NOT_ALLOWED),
     (InvalidStateError, ErrorCode.WRONG_STATE),
     (MediaError, ErrorCode.MEDIA_ERROR),
@@ -67,31 +68,21 @@ class Requests:
         self._health = health
         self._trace = trace
         self._clock = clock
-        self._answered: OrderedDict[tuple[str, str, str], tuple[float, Response | None]] = OrderedDict()
+        self._repeats = Repeats(clock)
 
-    async def answer_account(self, account: str, verb: str, payload: bytes) -> Response | None:
-        """The response to ``account/<id>/request/<verb>``; None for a repeat of what is being done just now."""
+    async def answer_account(self, account: str, verb: str, payload: bytes) -> Response:
+        """The response to ``account/<id>/request/<verb>``."""
         transaction = contract.transaction_of(payload)
-        if transaction is None:
-            return await self._answer(account, verb, payload, None)
-        key = (account, verb, transaction)
-        self._forget_old()
-        if key in self._answered:
-            return self._answered[key][1]
-        self._answered[key] = (self._clock(), None)
-        response = await self._answer(account, verb, payload, transaction)
-        self._answered[key] = (self._clock(), response)
-        return response
+        answer = partial(self._answer_account, account, verb, payload, transaction)
+        return await self._repeats.once((account, verb, transaction), answer)
 
-    def _forget_old(self) -> None:
-        oldest_kept = self._clock() - REPEAT_WINDOW
-        while self._answered:
-            key, (at, _) = next(iter(self._answered.items()))
-            if at >= oldest_kept and len(self._answered) < _TRANSACTIONS_KEPT:
-                return
-            del self._answered[key]
+    async def answer_bridge(self, verb: str, payload: bytes) -> Response:
+        """The response to ``request/<verb>``."""
+        transaction = contract.transaction_of(payload)
+        answer = partial(self._answer_bridge, verb, payload, transaction)
+        return await self._repeats.once((None, verb, transaction), answer)
 
-    async def _answer(self, account: str, verb: str, payload: bytes, transaction: str | None) -> Response:
+    async def _answer_account(self, account: str, verb: str, payload: bytes, transaction: str | None) -> Response:
         phone = self._phones.get(account)
         if phone is None:
             return Response.failed(ErrorCode.UNKNOWN_ACCOUNT, f"there is no account {account!r}", transaction)
@@ -109,9 +100,7 @@ class Requests:
             return Response.failed(_code_of(error), str(error), transaction)
         return Response.ok(transaction, **data)
 
-    def answer_bridge(self, verb: str, payload: bytes) -> Response:
-        """The response to ``request/<verb>``."""
-        transaction = contract.transaction_of(payload)
+    async def _answer_bridge(self, verb: str, payload: bytes, transaction: str | None) -> Response:
         if verb not in contract.BRIDGE_VERBS:
             return Response.failed(ErrorCode.UNKNOWN_VERB, f"there is no verb {verb!r}", transaction)
         try:

@@ -11,6 +11,7 @@ from typing import Final
 
 from sip_bridge import __version__
 from sip_bridge.bridge import translate
+from sip_bridge.bridge.counters import COUNTERS
 from sip_bridge.bridge.journal import Journal
 from sip_bridge.bridge.log import MQTTLogHandler
 from sip_bridge.bridge.publisher import Publisher
@@ -57,6 +58,7 @@ class Bridge:
         self._publisher: Publisher | None = None
         self._journal = Journal()
         self._in_progress = 0
+        self._is_flooded = False
         self._is_serving = False
         self.dropped_requests = 0
 
@@ -68,6 +70,7 @@ class Bridge:
             will=(self.topics.of_bridge("state"), offline),
             filters=self.topics.requests,
             on_message=self._received,
+            on_connect=self._publish_health,  # what was said before, nobody heard
         )
         self._publisher = Publisher(self._session, self.topics, clock=time.time)
         return self._session
@@ -110,8 +113,17 @@ class Bridge:
             ),
             calls=sum(len(phone.calls) for phone in phones),
             mqtt_queued=self._session.queued if self._session else 0,
-            counters=dict(self._client.endpoint.counters) | {"dropped_requests": self.dropped_requests},
+            counters=self._counters(),
         )
+
+    def _counters(self) -> dict[str, int]:
+        """Each of them from the start on, though it be 0, so that nobody's graph has gaps."""
+        own = {
+            "dropped_events": self._session.dropped if self._session else 0,
+            "dropped_requests": self.dropped_requests,
+            "untraced_messages": self._trace.dropped,
+        }
+        return dict(sorted((dict.fromkeys(COUNTERS, 0) | dict(self._client.endpoint.counters) | own).items()))
 
     def _show_messages(self, seconds: float) -> None:
         self._trace.run(seconds)
@@ -121,10 +133,13 @@ class Bridge:
         self._publish(self.topics.of_bridge("trace"), payload, qos=0)
 
     async def report_health(self) -> None:
-        """Publish the health for ever."""
+        """Publish the health again and again; the first time was on the connect."""
         while True:
-            self._publish(self.topics.of_bridge("health"), contract.encode(self.health(), time.time()), qos=0)
             await asyncio.sleep(HEALTH_INTERVAL)
+            self._publish_health()
+
+    def _publish_health(self) -> None:
+        self._publish(self.topics.of_bridge("health"), contract.encode(self.health(), time.time()), qos=0)
 
     # --- requests ---
 
@@ -136,8 +151,7 @@ class Bridge:
             _LOG.warning("dropped a retained request on %s: a broker would replay it at each start", message.topic)
             self.dropped_requests += 1
         elif self._in_progress >= MAX_REQUESTS:
-            _LOG.warning("dropped a request on %s: %d are in progress", message.topic, MAX_REQUESTS)
-            self.dropped_requests += 1
+            self._refuse(topic, topic.name, message)
         else:
             self._in_progress += 1
             verb = topic.name
@@ -150,26 +164,41 @@ class Bridge:
                 on_error=lambda: self._respond(topic, verb, message, failure),
             )
 
+    def _refuse(self, topic: AccountTopic | BridgeTopic, verb: str, message: InboundMessage) -> None:
+        """Said once in the log: each line of it would be an MQTT message more in a flood."""
+        text = f"{MAX_REQUESTS} requests are in progress"
+        if not self._is_flooded:
+            _LOG.warning("refused a request on %s: %s", message.topic, text)
+        self._is_flooded = True
+        self.dropped_requests += 1
+        self._respond(
+            topic,
+            verb,
+            message,
+            Response.failed(ErrorCode.BUSY, text, contract.transaction_of(message.payload)),
+        )
+
     async def _carry_out(self, topic: AccountTopic | BridgeTopic, verb: str, message: InboundMessage) -> None:
         try:
             match topic:
                 case AccountTopic(account=account):
                     response = await self._requests.answer_account(account, verb, message.payload)
                 case BridgeTopic():
-                    response = self._requests.answer_bridge(verb, message.payload)
+                    response = await self._requests.answer_bridge(verb, message.payload)
         finally:
             self._in_progress -= 1
-        if response is not None:
-            self._respond(topic, verb, message, response)
+            self._is_flooded = self._is_flooded and self._in_progress > 0
+        self._respond(topic, verb, message, response)
 
     def _respond(
         self, topic: AccountTopic | BridgeTopic, verb: str, message: InboundMessage, response: Response
     ) -> None:
         text = contract.encode(response, time.time())
-        if contract.verb_is_well_formed(verb):
-            self._publish(self._answer_topic(topic, verb), text)
-        if message.response_topic is not None and self._may_answer_at(message.response_topic):
-            self._publish(message.response_topic, text, correlation_data=message.correlation_data)
+        usual, asked_for = self._answer_topic(topic, verb), message.response_topic
+        if contract.verb_is_well_formed(verb) and asked_for != usual:
+            self._publish(usual, text)
+        if asked_for is not None and self._may_answer_at(asked_for):
+            self._publish(asked_for, text, correlation_data=message.correlation_data)
 
     def _answer_topic(self, topic: AccountTopic | BridgeTopic, verb: str) -> str:
         match topic:

@@ -8,11 +8,11 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from sip_bridge.errors import (
+    BusyError,
     InvalidAccountInfoError,
     InvalidStateError,
     LocalProtocolError,
     NegotiationError,
-    NotAllowedError,
     SipBridgeError,
 )
 from sip_bridge.media.codec import check_codecs
@@ -145,7 +145,7 @@ class VoIPPhone:
         ``codecs`` are offered instead of the account's.
         """
         if sum(not call.is_incoming for call in self.calls.values()) >= MAX_OUTGOING:
-            raise NotAllowedError(f"{MAX_OUTGOING} calls are placed already")
+            raise BusyError(f"{MAX_OUTGOING} calls are placed already")
         endpoint = self.client.endpoint
         hop = endpoint.first_hop(self.account.id, target)
         if hop.host in ("0.0.0.0", "::"):  # noqa: S104  # compared, not bound
@@ -212,7 +212,7 @@ class VoIPPhone:
 
     async def _outcome(self, send: Callable[[], str]) -> Outcome:
         if len(self._outcomes) >= MAX_REQUESTS:
-            raise NotAllowedError(f"{MAX_REQUESTS} requests wait for their answer already")
+            raise BusyError(f"{MAX_REQUESTS} requests wait for their answer already")
         request = send()
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._outcomes[request] = outcome

@@ -194,7 +194,16 @@ def test_a_response_says_ok_or_what_went_wrong() -> None:
 
 @pytest.mark.parametrize(
     ("payload", "transaction"),
-    [(b'{"transaction": "t1", "to": []}', "t1"), (b'{"transaction": 1}', None), (b"100", None), (b"\xff", None)],
+    [
+        (b'{"transaction": "t1", "to": []}', "t1"),
+        (b'{"transaction": 1}', "1"),
+        (b'{"transaction": true}', None),
+        (b'{"transaction": "\\ud800"}', None),
+        (b'{"transaction": "%s"}' % (b"x" * 256), "x" * 256),
+        (b'{"transaction": "%s"}' % (b"x" * 257), None),
+        (b"100", None),
+        (b"\xff", None),
+    ],
 )
 def test_a_request_that_is_wrong_may_still_say_its_transaction(payload: bytes, transaction: str | None) -> None:
     assert contract.transaction_of(payload) == transaction
