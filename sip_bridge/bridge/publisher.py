@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from sip_bridge.bridge import translate
 from sip_bridge.mqtt import contract
@@ -31,6 +31,12 @@ from sip_bridge.sip.events import (
     SubscriptionChanged,
 )
 
+# What a bridge that starts anew can't know.
+_KEPT: Final[Mapping[str, type[object]]] = {
+    "last_call": contract.CallEndedEvent,
+    "messages": contract.WaitingMessages,
+}
+
 
 class Clock(Protocol):
     """Where "now" comes from: Unix seconds."""
@@ -42,11 +48,14 @@ class Clock(Protocol):
 class Outlet(Protocol):
     """Where messages go; see `MQTTSession`."""
 
-    def publish(self, topic: str, payload: str, *, qos: int = 1, retain: bool = False) -> None:
-        """Publish once, in order."""
+    def publish(self, topic: str, payload: str, *, qos: int = 1, retain: bool = False, keep: bool = False) -> None:
+        """Publish once, in order; ``keep``: also if the bridge ends before the broker has it."""
 
-    def retain(self, topic: str, payload: str) -> None:
-        """Publish retained, and again after each reconnect."""
+    def retain(self, topic: str, payload: str, *, keep: bool = False) -> None:
+        """Publish retained, and again after each reconnect; ``keep``: `former` tells it to the next run."""
+
+    def former(self, topic: str) -> bytes | None:
+        """What a former run kept of a retained topic."""
 
 
 class Publisher:
@@ -63,12 +72,12 @@ class Publisher:
 
     # --- retained ---
 
-    def show(self, topic: str, payload: object) -> None:
-        """Retain a payload, if it says something new."""
+    def show(self, topic: str, payload: object, *, keep: bool = False) -> None:
+        """Retain a payload, if it says something new; ``keep``: the next run can't know it, and shows it again."""
         if self._shown.get(topic) != payload:
             self._shown[topic] = payload
             ts = None if isinstance(payload, contract.Discovery) else self._clock()
-            self._outlet.retain(topic, contract.encode(payload, ts))
+            self._outlet.retain(topic, contract.encode(payload, ts), keep=keep)
 
     def show_bridge(
         self, *, name: str, version: str, phones: Mapping[str, VoIPPhone], config: Mapping[str, Any]
@@ -91,6 +100,19 @@ class Publisher:
         for phone in phones.values():
             self.show_registration(phone)
             self.show_calls(phone)
+            for kind, payload_class in _KEPT.items():
+                self._show_former(topics.of_account(phone.account.id, kind), payload_class)
+
+    def _show_former(self, topic: str, payload_class: type[object]) -> None:
+        """Show what a former run kept, as it was written; what this version can't read is worth nothing."""
+        payload = self._outlet.former(topic)
+        if payload is None:
+            return
+        try:
+            self._shown[topic] = contract.decode(payload_class, payload)
+        except contract.ContractError:
+            return
+        self._outlet.retain(topic, payload.decode(), keep=True)
 
     def show_registration(self, phone: VoIPPhone) -> None:
         """The registration of one account."""
@@ -137,7 +159,7 @@ class Publisher:
                 self._message_received(phone, event)
             case MessagesWaiting(waiting=waiting, new=new, old=old):
                 payload = contract.WaitingMessages(waiting=waiting, new=new, old=old)
-                self.show(self._topics.of_account(phone.account.id, "messages"), payload)
+                self.show(self._topics.of_account(phone.account.id, "messages"), payload, keep=True)
             case SubscriptionChanged() | DialogStateReceived():
                 pass  # the contract has no word for them
 
@@ -171,9 +193,9 @@ class Publisher:
             talk_seconds=round(call.talk_seconds, 3),
             quality=translate.quality(call.media.statistics) if call.answered_at is not None else None,
         )
-        self.show(self._topics.of_account(phone.account.id, "last_call"), ended)
+        self.show(self._topics.of_account(phone.account.id, "last_call"), ended, keep=True)
         self.show_calls(phone)
-        self._emit(phone, ended)
+        self._emit(phone, ended, keep=True)
 
     def _pressed(self, phone: VoIPPhone, event: DTMFPressed) -> None:
         fields = self._of_call(phone, event.call, "DTMF") | {"origin": contract.Origin.REMOTE}
@@ -263,9 +285,9 @@ class Publisher:
             "remote": translate.remote(call),
         }
 
-    def _emit(self, phone: VoIPPhone, event: contract.Event) -> None:
+    def _emit(self, phone: VoIPPhone, event: contract.Event, *, keep: bool = False) -> None:
         topic = self._topics.of_account(phone.account.id, "event", event.event)
-        self._outlet.publish(topic, contract.encode(event, self._clock()))
+        self._outlet.publish(topic, contract.encode(event, self._clock()), keep=keep)
 
 
 def _shown(digits: str, phone: VoIPPhone) -> str:

@@ -21,6 +21,7 @@ from sip_bridge.config import Config, EmbeddedMQTT, ExternalMQTT, redacted
 from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.broker import BrokerSettings, EmbeddedBroker
 from sip_bridge.mqtt.contract import AccountTopic, BridgeTopic, ErrorCode, Response, Topics
+from sip_bridge.mqtt.outbox import Outbox
 from sip_bridge.mqtt.session import InboundMessage, MQTTSession, MQTTSettings
 from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.events import PhoneEvent
@@ -71,6 +72,7 @@ class Bridge:
             filters=self.topics.requests,
             on_message=self._received,
             on_connect=self._publish_health,  # what was said before, nobody heard
+            outbox=Outbox(self._config.state_dir / f"mqtt-{self._config.bridge.id}.jsonl"),
         )
         self._publisher = Publisher(self._session, self.topics, clock=time.time)
         return self._session
@@ -84,12 +86,19 @@ class Bridge:
         self._is_serving = True
         online = contract.BridgeState(state=contract.Availability.ONLINE)
         publisher.show(self.topics.of_bridge("state"), online)
+        self._mqtt.clear_former()
 
     def stop(self) -> None:
         """Take no further request; hang up and deregister every phone."""
         self._is_serving = False
         for phone in self.phones.values():
             phone.stop()
+
+    @property
+    def _mqtt(self) -> MQTTSession:
+        if self._session is None:
+            raise RuntimeError("the bridge has no MQTT session yet")
+        return self._session
 
     @property
     def _publishing(self) -> Publisher:
@@ -112,14 +121,14 @@ class Bridge:
                 for phone in phones
             ),
             calls=sum(len(phone.calls) for phone in phones),
-            mqtt_queued=self._session.queued if self._session else 0,
+            mqtt_queued=self._mqtt.queued,
             counters=self._counters(),
         )
 
     def _counters(self) -> dict[str, int]:
         """Each of them from the start on, though it be 0, so that nobody's graph has gaps."""
         own = {
-            "dropped_events": self._session.dropped if self._session else 0,
+            "dropped_events": self._mqtt.dropped,
             "dropped_requests": self.dropped_requests,
             "untraced_messages": self._trace.dropped,
         }
@@ -213,8 +222,7 @@ class Bridge:
         return own is None or own.kind == "response"
 
     def _publish(self, topic: str, payload: str, *, qos: int = 1, correlation_data: bytes | None = None) -> None:
-        if self._session is not None:
-            self._session.publish(topic, payload, qos=qos, correlation_data=correlation_data)
+        self._mqtt.publish(topic, payload, qos=qos, correlation_data=correlation_data)
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ TALK_SECONDS: Final = 3.0
 LAST_MESSAGE_SECONDS: Final = 5.0  # at the most, until the end of the call has come over MQTT
 
 
-def demo_config() -> Config:
+def demo_config(state_dir: Path) -> Config:
     """The embedded defaults, on other ports where those are taken."""
     return Config(
         bridge=BridgeSettings(),
@@ -31,7 +31,7 @@ def demo_config() -> Config:
         sip=SIPSettings(port=_free_or_any_sip_port()),
         accounts=(DirectAccount(id="door", name="Door", user="door"),),
         log_level="warning",
-        state_dir=Path(tempfile.gettempdir()),
+        state_dir=state_dir,
     )
 
 
@@ -56,8 +56,8 @@ def _free_or_any(kind: socket.SocketKind, host: str, port: int) -> int:
 
 async def run_demo(*, once: bool) -> None:
     """Ring, answer over MQTT, talk, hang up; then wait for Ctrl-C, or stop."""
-    config = demo_config()
-    with stop_signals() as stop:
+    with tempfile.TemporaryDirectory(prefix="sip-bridge-demo-") as folder, stop_signals() as stop:
+        config = demo_config(Path(folder))
         async with running(config) as bridge:
             for line in introduction(config, bridge):
                 click.echo(line)

@@ -10,12 +10,11 @@ import asyncio
 import os
 import socket
 import ssl
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -23,6 +22,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from sip_bridge.mqtt.daemon_thread import in_thread
 
 ProtocolVersion = Literal["auto", "5", "3.1.1"]
 Transport = Literal["tcp", "websockets"]
@@ -61,6 +62,7 @@ class Message:
     qos: int = 1
     retain: bool = False
     correlation_data: bytes | None = None  # MQTT 5 alone carries it
+    keep: bool = False  # until the broker has it, also if this process ends before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +133,7 @@ class Connection:
         """Connect; None when the broker has accepted us."""
         client = self._new_client()
         try:
-            await _in_thread(partial(self._connect_tcp, client))
+            await in_thread(partial(self._connect_tcp, client))
         except (OSError, UnicodeError) as error:  # a host name of bad labels is a UnicodeError
             return Ended(failure=Failure.UNREACHABLE, reason=_reason(error))
         except asyncio.CancelledError:  # the thread may be done already, or may still connect
@@ -365,35 +367,3 @@ class _TLSSocket(ssl.SSLSocket):
         except OSError:
             self.close()
             raise
-
-
-T = TypeVar("T")
-
-
-async def _in_thread(function: Callable[[], T]) -> T:
-    """Run a blocking call in a daemon thread of its own: a stop must not wait for a resolver that hangs."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if future.cancelled():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]  # None is of T when function returns it
-
-    def run() -> None:
-        result: T | None = None
-        failure: BaseException | None = None
-        try:
-            result = function()
-        except BaseException as error:  # noqa: BLE001  # carried over to whoever awaits
-            failure = error
-        try:
-            loop.call_soon_threadsafe(settle, result, failure)
-        except RuntimeError:  # the loop is closed: nobody awaits
-            return
-
-    threading.Thread(target=run, name="mqtt-connect", daemon=True).start()
-    return await future

@@ -2,7 +2,11 @@
 
 Retained topics and events are kept apart. Of a retained topic only the last payload matters: all are published again
 on every connect, the state last. Events keep their order: while the broker is away they wait, the oldest give way when
-there are too many, and those that were sent but not acknowledged go out again first.
+there are too many, and those that were sent but not acknowledged go out again first. With an outbox, what is to be kept
+outlives the process too.
+
+Every connection starts a clean session that ends with it: what was asked of us while we were away is not done later,
+for nobody who rang for a taxi an hour ago wants it to be called now.
 """
 
 import asyncio
@@ -29,11 +33,13 @@ from sip_bridge.mqtt.connection import (
     Transport,
     is_valid_topic,
 )
+from sip_bridge.mqtt.outbox import Kept, Outbox
 
 __all__ = ["InboundMessage", "MQTTSession", "MQTTSettings", "ProtocolVersion", "RetryDelays", "Transport"]
 
 HOME_ASSISTANT_STATUS: Final = "homeassistant/status"
 MAX_WAITING: Final = 1000  # events
+MAX_WAITING_BYTES: Final = 8 * 1024 * 1024  # of their payloads
 
 _LOG: Final = logging.getLogger(__name__)
 _V5: Final = MQTTProtocolVersion.MQTTv5
@@ -56,7 +62,7 @@ class MQTTSession:
 
     ``will`` is the topic and payload that say offline; `stop` publishes it by hand. ``on_message`` gets what arrives on
     ``filters``, ``on_connect`` is called on each connect, ``on_home_assistant_online`` after Home Assistant started.
-    All run on the event loop.
+    All run on the event loop. Without an ``outbox``, nothing is kept for the next run.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class MQTTSession:
         on_message: Callable[[InboundMessage], None],
         on_connect: Callable[[], None] = lambda: None,
         on_home_assistant_online: Callable[[], None] = lambda: None,
+        outbox: Outbox | None = None,
         max_waiting: int = MAX_WAITING,
         retry: RetryDelays = RetryDelays(),
         stop_timeout: float = 3.0,
@@ -79,10 +86,13 @@ class MQTTSession:
         self._on_message = on_message
         self._on_connect = on_connect
         self._on_home_assistant_online = on_home_assistant_online
+        self._outbox = outbox
         self._max_waiting = max_waiting
         self._retry = retry
         self._stop_timeout = stop_timeout
+        self._former: dict[str, bytes | None] = {}  # what a former run retained and this one has not yet
         self._retained: dict[str, bytes] = {}
+        self._kept: set[str] = set()  # topics of `_retained` whose payloads are kept
         self._to_retain: dict[str, None] = {}  # topics of `_retained` yet to be sent: a set that keeps its order
         self._events: deque[Message] = deque()
         self._in_flight: dict[int, Message] = {}
@@ -90,6 +100,7 @@ class MQTTSession:
         self._connection: Connection | None = None
         self._tasks = asyncio.TaskGroup()
         self._runner: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
         self._said = ""
         self._stopping = False
 
@@ -105,6 +116,12 @@ class MQTTSession:
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
+        if self._outbox is not None:
+            kept = await self._outbox.load()
+            self._events.extend(kept.events)
+            self._former.update(kept.retained)
+            self._drop_oldest()
+            self._writer = self._tasks.create_task(self._outbox.run(self._to_keep), name="mqtt-outbox")
         self._runner = self._tasks.create_task(self._run(), name="mqtt-session")
         return self
 
@@ -113,37 +130,68 @@ class MQTTSession:
     ) -> None:
         try:
             await self._stop()
+            await self._finish_writing()
         finally:
-            if self._runner is not None:
-                self._runner.cancel()
+            for task in (self._runner, self._writer):
+                if task is not None:
+                    task.cancel()
             if isinstance(error, asyncio.CancelledError):
                 await self._tasks.__aexit__(kind, error, traceback)
             else:  # an exception of the body goes out as it is, not in a group
                 await self._tasks.__aexit__(None, None, None)
 
     def publish(
-        self, topic: str, payload: str, *, qos: int = 1, retain: bool = False, correlation_data: bytes | None = None
+        self,
+        topic: str,
+        payload: str,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        correlation_data: bytes | None = None,
+        keep: bool = False,
     ) -> None:
         """Send an event; it waits while the broker is away, with QoS 0 it is lost then. Never blocks.
 
-        Raises `LocalProtocolError` for what is no topic.
+        ``keep``: also while we are away. Raises `LocalProtocolError` for what is no topic.
         """
         if retain:
-            self.retain(topic, payload)
+            self.retain(topic, payload, keep=keep)
             return
-        message = Message(topic=_checked(topic), payload=_bytes(payload), qos=qos, correlation_data=correlation_data)
+        message = Message(
+            topic=_checked(topic), payload=_bytes(payload), qos=qos, correlation_data=correlation_data, keep=keep
+        )
         if qos == 0 and self._connection is None:
             return
         self._events.append(message)
+        if keep:
+            self._changed()
         self._pump()
         self._drop_oldest()
 
-    def retain(self, topic: str, payload: str) -> None:
-        """Publish a retained message, now and on every connect; an empty payload clears the topic."""
+    def retain(self, topic: str, payload: str, *, keep: bool = False) -> None:
+        """Publish a retained message, now and on every connect; an empty payload clears the topic.
+
+        ``keep``: its payload is there for `former` in the next run.
+        """
+        is_known = topic in self._retained or topic in self._former
+        self._former.pop(topic, None)
         self._retained[_checked(topic)] = _bytes(payload)
+        if keep:
+            self._kept.add(topic)
+        if keep or not is_known:
+            self._changed()
         if self._connection is not None:
             self._to_retain[topic] = None
             self._pump()
+
+    def former(self, topic: str) -> bytes | None:
+        """What a former run retained and kept on a topic, and this one has not replaced."""
+        return self._former.get(topic)
+
+    def clear_former(self) -> None:
+        """Clear the topics that a former run retained and this one does not: their lines or options are gone."""
+        for topic in tuple(self._former):
+            self.retain(topic, "")
 
     def republish(self) -> None:
         """Publish every retained topic again, the state last."""
@@ -222,6 +270,12 @@ class MQTTSession:
                 await self._idle.wait()
                 await connection.close()
 
+    async def _finish_writing(self) -> None:
+        if self._outbox is None or self._writer is None:
+            return
+        self._outbox.close()
+        await asyncio.wait((self._writer,), timeout=self._stop_timeout)  # no longer for a disk that hangs
+
     def _pump(self) -> None:
         """Send what waits as far as the window allows: retained topics first, then events."""
         connection = self._connection
@@ -241,15 +295,43 @@ class MQTTSession:
             self._idle.set()
 
     def _acknowledged(self, number: int) -> None:
-        self._in_flight.pop(number, None)
+        message = self._in_flight.pop(number, None)
+        if message is not None and message.keep:
+            self._changed()
+        if message is not None and message.retain and not message.payload:
+            self._forget(message.topic)
         self._pump()
 
+    def _forget(self, topic: str) -> None:
+        """A topic is cleared at the broker, unless it was set again meanwhile."""
+        if self._retained.get(topic) == b"":
+            del self._retained[topic]
+            self._kept.discard(topic)
+            self._changed()
+
     def _drop_oldest(self) -> None:
-        while self.queued > self._max_waiting and self._events:
+        """Keep the queue within its bounds: events that nobody keeps give way first."""
+        while self._events and (self.queued > self._max_waiting or self._waiting_bytes > MAX_WAITING_BYTES):
             if self.dropped == 0:
                 _LOG.warning("more than %d MQTT events wait: the oldest are dropped", self._max_waiting)
-            self._events.popleft()
+            index = next((index for index, each in enumerate(self._events) if not each.keep), 0)
+            if self._events[index].keep:
+                self._changed()
+            del self._events[index]
             self.dropped += 1
+
+    @property
+    def _waiting_bytes(self) -> int:
+        return sum(len(each.payload) for each in self._events)
+
+    def _changed(self) -> None:
+        if self._outbox is not None:
+            self._outbox.changed()
+
+    def _to_keep(self) -> Kept:
+        waiting = (*self._in_flight.values(), *self._events)
+        retained = {topic: payload if topic in self._kept else None for topic, payload in self._retained.items()}
+        return Kept(events=tuple(each for each in waiting if each.keep), retained=self._former | retained)
 
     def _received(self, message: InboundMessage) -> None:
         if message.topic != HOME_ASSISTANT_STATUS:

@@ -1,8 +1,10 @@
 """A whole bridge in this process, on loopback, with the embedded broker; a phone that calls it; an MQTT client."""
 
 import asyncio
+import itertools
 import json
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,14 +30,19 @@ DOOR = DirectAccount(id="door", name="Door", user="door", aliases=("bell",))
 TIMEOUT = 10.0
 
 
-def config_of(*accounts: Account) -> Config:
+_STATES = tempfile.TemporaryDirectory(prefix="sip-bridge-tests-")  # gone with the process
+_numbers = itertools.count(1)
+
+
+def config_of(*accounts: Account, state_dir: Path | None = None) -> Config:
+    """Of a bridge that has no past, unless it is told where."""
     return Config(
         bridge=BridgeSettings(),
         mqtt=EmbeddedMQTT(port=0),
         sip=LOOPBACK,
         accounts=accounts,
         log_level="info",
-        state_dir=Path("unused"),
+        state_dir=state_dir or Path(_STATES.name, str(next(_numbers))),
     )
 
 

@@ -81,11 +81,14 @@ class Outlet:
         self.retained: list[tuple[str, str]] = []
         self.published: list[tuple[str, str]] = []
 
-    def publish(self, topic: str, payload: str, *, qos: int = 1, retain: bool = False) -> None:
+    def publish(self, topic: str, payload: str, *, qos: int = 1, retain: bool = False, keep: bool = False) -> None:
         self.published.append((topic, payload))
 
-    def retain(self, topic: str, payload: str) -> None:
+    def retain(self, topic: str, payload: str, *, keep: bool = False) -> None:
         self.retained.append((topic, payload))
+
+    def former(self, topic: str) -> bytes | None:
+        return None
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 
 from sip_bridge.errors import LocalProtocolError
-from sip_bridge.mqtt.session import InboundMessage, MQTTSession, MQTTSettings, RetryDelays
+from sip_bridge.mqtt.session import MAX_WAITING_BYTES, InboundMessage, MQTTSession, MQTTSettings, RetryDelays
 from tests.peers import missing
 from tests.peers.ports import free_port
 
@@ -421,6 +421,26 @@ async def test_the_oldest_events_give_way(
         await relay.restore()
         assert await observer.lines(3) == ["0 t/event/E 2", "0 t/event/E 3", "0 t/event/E 4"]
     assert said().count("more than 3 MQTT events wait: the oldest are dropped") == 1
+
+
+async def test_events_that_are_kept_give_way_last(relay: Relay, observer: Observer, recorder: Recorder) -> None:
+    async with recorder.session(relay.port, max_waiting=3) as session:
+        await recorder.connected()
+        await relay.cut()
+        assert await observer.line() == "0 t/state offline"
+        await eventually(lambda: not session.connected)
+        for number in range(8):
+            session.publish("t/event/E", str(number), keep=number % 2 == 0)
+        assert session.dropped == 5
+        await relay.restore()
+        assert await observer.lines(3) == ["0 t/event/E 2", "0 t/event/E 4", "0 t/event/E 6"]
+
+
+async def test_many_bytes_wait_no_longer_than_many_events(recorder: Recorder) -> None:
+    async with recorder.session(free_port()) as session:
+        for _ in range(20):
+            session.publish("t/event/E", "x" * 1024 * 1024)
+        assert session.queued == MAX_WAITING_BYTES // 1024 // 1024
 
 
 async def test_qos_0_is_lost_while_the_broker_is_away(recorder: Recorder) -> None:
