@@ -771,6 +771,7 @@ def test_what_mqtt_shows_is_json(loaded: Load) -> None:
                     "inband": False,
                     "codes": [],
                 },
+                "door": None,
                 "record": "on_request",
             }
         ],

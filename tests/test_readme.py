@@ -27,7 +27,7 @@ def shell_lines(command: str) -> list[list[str]]:
 @pytest.mark.parametrize("text", [text for text in blocks("yaml") if "accounts:" in text])
 def test_every_configuration_of_the_readme_loads(text: str, tmp_path: Path) -> None:
     (tmp_path / "secrets.yaml").write_text(
-        "fritzbox_password: a\npbx_password: b\nmqtt_password: c\nfamily_code: 1\nparcel_code: 2\n"
+        "fritzbox_password: a\npbx_password: b\nmqtt_password: c\nfamily_code: 1\nparcel_code: 2\ndoor_code: 3\n"
     )
     (tmp_path / "config.yaml").write_text(text)
     assert config.load(tmp_path / "config.yaml").accounts
@@ -48,7 +48,7 @@ def test_every_request_of_the_readme_is_understood() -> None:
             else contract.decode_bridge_request
         )
         assert decode(topic.name, payload).transaction is None
-    assert len(requests) == 17
+    assert len(requests) == 18
 
 
 @pytest.mark.parametrize("words", shell_lines("./script/run"), ids=" ".join)

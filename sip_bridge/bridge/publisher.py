@@ -12,6 +12,7 @@ from sip_bridge.phone.call import VoIPCall
 from sip_bridge.phone.events import (
     CallChanged,
     CallFinished,
+    DoorOpened,
     DTMFEntered,
     DTMFPressed,
     LineEvent,
@@ -137,6 +138,9 @@ class Publisher:
                 self._pressed(phone, event)
             case DTMFEntered():
                 self._entered(phone, event)
+            case DoorOpened(call=call, by=by):
+                fields = self._of_call(phone, call, "DOOR_OPENED") | {"origin": contract.Origin.LOCAL}
+                self._emit(phone, contract.DoorOpenedEvent(**fields, by=contract.DoorOpening(by)))
             case PlaybackEnded():
                 self._played(phone, event)
             case RecordingEnded():

@@ -151,6 +151,8 @@ class Requests:
                 return await self._transfer(phone, request)
             case contract.Join():
                 return self._join(phone, request)
+            case contract.OpenDoor():
+                return await self._open_door(phone, request)
             case _:
                 return await self._do_in_call(choose_call(phone, request), request)
 
@@ -201,6 +203,17 @@ class Requests:
             raise RequestError(ErrorCode.NO_CALL, "other_call_id: that call is over, or never was")
         call.join(other)
         return {"call_id": translate.printable(call.call_id), "other_call_id": request.other_call_id}
+
+    async def _open_door(self, phone: VoIPPhone, request: contract.OpenDoor) -> dict[str, Any]:
+        door = phone.door.require_ready()
+        asks_for_call = request.call_id is not None or request.if_state not in (None, contract.CallState.IDLE)
+        call = None
+        if door.number is not None and not phone.calls and not asks_for_call:
+            _check_registered(phone)
+        else:
+            call = choose_call(phone, request)
+        call = await phone.door.open(call, by="request")
+        return {"call_id": translate.printable(call.call_id)}
 
     async def _do_in_call(self, call: VoIPCall, request: "CallRequest") -> dict[str, Any]:
         data: dict[str, Any] = {}
@@ -261,7 +274,7 @@ SoundRequest = (
 CallRequest = contract.Answer | contract.Reject | contract.Hangup | contract.Hold | contract.Resume | SoundRequest
 
 
-ChosenRequest = CallRequest | contract.Transfer | contract.Join
+ChosenRequest = CallRequest | contract.Transfer | contract.Join | contract.OpenDoor
 
 
 def choose_call(phone: VoIPPhone, request: ChosenRequest) -> VoIPCall:
@@ -292,6 +305,10 @@ def _check_target(phone: VoIPPhone, target: str) -> None:
     """Whether an account may call or write to a target now."""
     if not phone.may_dial(target):
         raise NotAllowedError(f"allow_dial of account {phone.account.id!r} does not let {target!r} be dialled")
+    _check_registered(phone)
+
+
+def _check_registered(phone: VoIPPhone) -> None:
     if not phone.is_registered:
         raise RequestError(ErrorCode.NOT_REGISTERED, f"account {phone.account.id!r} is not registered")
 
@@ -306,6 +323,8 @@ def _fits(call: VoIPCall, request: ChosenRequest) -> bool:
             return call.is_ringing
         case contract.StopPlayback():
             return call.is_talking or call.state is CallState.EARLY_MEDIA
+        case contract.OpenDoor():
+            return call.is_ringing or call.is_talking
         case contract.Transfer(attended_call_id=other) | contract.Join(other_call_id=other):
             return call.is_talking and translate.printable(call.call_id) != other
         case _:

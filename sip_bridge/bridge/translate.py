@@ -174,7 +174,9 @@ def account_info(account: Account) -> contract.AccountInfo:
         case RegisteredAccount():
             kind, uri = contract.AccountKind.REGISTERED, f"sip:{account.user}@{account.server}"
     contacts = tuple(contract.Contact(name=contact.name, number=contact.number) for contact in account.contacts)
-    return contract.AccountInfo(id=account.id, name=account.name, uri=uri, kind=kind, contacts=contacts)
+    return contract.AccountInfo(
+        id=account.id, name=account.name, uri=uri, kind=kind, contacts=contacts, door_code=account.door is not None
+    )
 
 
 def quality(statistics: ReceptionStatistics) -> contract.RTPQuality:

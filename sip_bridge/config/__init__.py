@@ -16,6 +16,7 @@ import voluptuous as vol
 
 from sip_bridge.config import validators as valid
 from sip_bridge.config import yaml_file
+from sip_bridge.config.door import DOOR, check_direct
 from sip_bridge.config.dtmf import DTMF
 from sip_bridge.config.limits import LIMITS
 from sip_bridge.config.recording import RECORDING, recording_settings
@@ -45,7 +46,7 @@ from sip_bridge.phone.transport.tls import TLSContexts, TLSFileError
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
-SECRET_KEYS: Final = frozenset({"password", "key_password", "door_code", "codes"})  # no message shows their values
+SECRET_KEYS: Final = frozenset({"password", "key_password", "code", "codes"})  # no message shows their values
 TLS_FILES: Final = ("certificate", "key", "ca", "client_certificate", "client_key")
 _RANGE: Final = re.compile(r"(\d{1,5})\s*-\s*(\d{1,5})")
 
@@ -423,6 +424,7 @@ _ANY_ACCOUNT: Final[_Keys] = {
     vol.Optional("media_timeout"): valid.integer(0, 3600),
     vol.Optional("media_lost"): valid.one_of("hangup", "keep"),
     vol.Optional("dtmf"): DTMF,
+    vol.Optional("door"): DOOR,
     vol.Optional("record"): valid.one_of("never", "on_request", "answered"),
     vol.Optional("contacts"): _CONTACTS,
     vol.Optional("codecs"): _codecs,
@@ -440,6 +442,7 @@ def _account(kind: type[Account]) -> Callable[..., Account]:
             defaults["user"] = values["id"]
             if "username" in values and "password" not in values:
                 raise vol.Invalid("missing: a user name without it lets everybody ring", path=["password"])
+            check_direct(values)
         return kind(**{**defaults, **values})
 
     return build

@@ -1,7 +1,7 @@
 """Key presses in the bodies of SIP INFO: ``application/dtmf-relay`` and ``application/dtmf``, as devices write them."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sip_bridge.media.dtmf import KEYS
@@ -17,7 +17,7 @@ _BARE: Final = re.compile(rb"""\s*["']?([0-9*#a-d]{1,2})["']?\s*""", re.IGNORECA
 class InfoPress:
     """One key; ``duration_ms`` is None when the device doesn't say."""
 
-    digit: str
+    digit: str = field(repr=False)  # it may be one of a code
     duration_ms: int | None = None
 
     @property

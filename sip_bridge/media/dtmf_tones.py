@@ -29,6 +29,7 @@ class KeyTones:
 
     def __init__(self, digits: str, *, duration_ms: int, gap_ms: int) -> None:
         self._frames = _frames(digits, _frames_of(duration_ms), _frames_of(gap_ms))
+        self.begun = 0  # keys of which something was read
 
     def read(self, rate: int) -> bytes | None:
         """The next frame at that many samples a second; None when all has been pressed."""
@@ -36,6 +37,7 @@ class KeyTones:
         if frame is None:
             return None
         digit, index, count = frame
+        self.begun += index == 0 and digit != PAUSE
         return _tone(digit, index, count, rate) if digit != PAUSE else bytes(frame_bytes(rate))
 
 

@@ -157,6 +157,13 @@ class SequenceEnd(StrEnum):
     CALL_END = "call_end"
 
 
+class DoorOpening(StrEnum):
+    """What opened the door: an ``open_door``, or the key for that on a phone that the door rang."""
+
+    REQUEST = "request"
+    KEY = "key"
+
+
 class RecordingEnd(StrEnum):
     """What ended a recording."""
 
@@ -447,6 +454,13 @@ class DTMFSequenceEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DoorOpenedEvent(Event):
+    """``DOOR_OPENED``: the last key of the account's door code was sent in this call; the rest is up to the station."""
+
+    by: DoorOpening
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlaybackDoneEvent(Event):
     """``PLAYBACK_DONE``: the last sample of ``source`` was sent (``completed``), it was stopped, or ``error`` says why.
 
@@ -502,12 +516,14 @@ AnyEvent = (
     | CallEndedEvent
     | DTMFEvent
     | DTMFSequenceEvent
+    | DoorOpenedEvent
     | PlaybackDoneEvent
     | RecordingDoneEvent
     | RegistrationChangedEvent
 )
 EVENT_CLASSES: Final[Mapping[str, type[Event]]] = {
     "CALL_ENDED": CallEndedEvent,
+    "DOOR_OPENED": DoorOpenedEvent,
     "DTMF": DTMFEvent,
     "DTMF_SEQUENCE": DTMFSequenceEvent,
     "MEDIA_LOST": MediaLostEvent,
@@ -658,7 +674,8 @@ class SendMessage(Request):
 class OpenDoor(Request):
     """Open the door with the account's code, which never crosses MQTT; see the account's ``door`` in the configuration.
 
-    A ringing call is answered for it; without a call, the door station is called if its number is configured.
+    A ringing call is answered for it; without a call, the door station is called if its number is configured. Answered
+    when the last key was sent, of which ``DOOR_OPENED`` tells, too.
     """
 
 
@@ -730,6 +747,7 @@ AccountRequest = (
     | Resume
     | Transfer
     | SendMessage
+    | OpenDoor
     | Register
     | Unregister
 )
@@ -754,6 +772,7 @@ ACCOUNT_VERBS: Final[Mapping[str, tuple[type[AccountRequest], str | None]]] = {
     "resume": (Resume, None),
     "transfer": (Transfer, "to"),
     "send_message": (SendMessage, None),
+    "open_door": (OpenDoor, None),
     "register": (Register, None),
     "unregister": (Unregister, None),
 }

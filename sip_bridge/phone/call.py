@@ -100,7 +100,7 @@ class VoIPCall:
         self._timer: asyncio.TimerHandle | None = None  # until it is answered for ringing, then for talking
         self.media = media
         media.on_event = self.handle_media
-        self._keys = CallKeys(phone, self, self._outcomes)
+        self.keys = CallKeys(phone, self, self._outcomes)
         self.recording = CallRecording(phone, self)
         self.connections = CallConnections(phone, self)
         self.call_id = call_id
@@ -110,6 +110,7 @@ class VoIPCall:
         self.started_at = time.time()
         self.answered_at: float | None = None
         self.ended_at: float | None = None
+        self.finished: CallFinished | None = None  # how it ended
 
     # --- orders ---
 
@@ -215,7 +216,7 @@ class VoIPCall:
         INFO; RequestRefusedError when the other party doesn't take that. ``auto`` is the first of them that it takes.
         """
         self.require_talking()
-        await self._keys.send(digits, duration_ms=duration_ms, gap_ms=gap_ms, method=method)
+        await self.keys.send(digits, duration_ms=duration_ms, gap_ms=gap_ms, method=method)
 
     async def hold(self) -> None:
         """Put the other party on hold; RequestRefusedError when it does not take that."""
@@ -326,7 +327,7 @@ class VoIPCall:
             case InfoAnswered(status=status):
                 self._outcomes.settle("key", status, status.phrase)
             case InfoReceived(content_type=content_type, content=content):
-                self._keys.receive_info(content_type, content)
+                self.keys.receive_info(content_type, content)
             case CallEnded():
                 self._ended(event)
             case CallReceived() | CallPlaced():
@@ -430,18 +431,17 @@ class VoIPCall:
         self.recording.close()
         self.connections.close()
         self.media.close()
-        self._keys.close()
+        self.keys.close()
         self._report_outcome(event.status or SIPStatus.TEMPORARILY_UNAVAILABLE)
-        self._phone.finished(
-            CallFinished(
-                call=self,
-                cause=event.cause,
-                status=event.status,
-                phrase=event.phrase,
-                q850=event.q850,
-                limit=self._limit,
-            )
+        self.finished = CallFinished(
+            call=self,
+            cause=event.cause,
+            status=event.status,
+            phrase=event.phrase,
+            q850=event.q850,
+            limit=self._limit,
         )
+        self._phone.finished(self.finished)
 
     def _move(self, state: CallState) -> None:
         self.state = state
@@ -453,7 +453,7 @@ class VoIPCall:
         """A fact of the media session."""
         match event:
             case DTMFReceived(digit=digit, duration_ms=ms):
-                self._keys.receive(digit, "rtp", ms)
+                self.keys.receive(digit, "rtp", ms)
             case PlaybackFinished(source=source, completed=completed, error=error):
                 self._phone.tell(PlaybackEnded(call=self, source=source, completed=completed, error=error))
                 if self._hangs_up_after_playing and self.is_talking and not self.media.is_playing:

@@ -31,6 +31,7 @@ class CallLimit(Enum):
 
 
 DTMFMethod = PressMethod
+DoorOpening = Literal["request", "key"]
 SendMethod = Literal["auto"] | PressMethod
 
 
@@ -76,6 +77,14 @@ class DTMFEntered:
     ended_by: SequenceEnd
     code: str | None = None
     locked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorOpened:
+    """The last key of the account's door code was sent in a call, as somebody asked for ``by`` a request or a key."""
+
+    call: "VoIPCall"
+    by: DoorOpening
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +135,7 @@ PhoneEvent = (
     | CallFinished
     | DTMFPressed
     | DTMFEntered
+    | DoorOpened
     | PlaybackEnded
     | RecordingEnded
     | MediaLost

@@ -1,11 +1,10 @@
 """The key presses of one call: those that we send, and those of the other party, however they come."""
 
 import asyncio
-import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from sip_bridge.errors import RequestRefusedError
+from sip_bridge.errors import InvalidStateError, RequestRefusedError
 from sip_bridge.media.dtmf import PAUSE, PAUSE_SECONDS, check_digits
 from sip_bridge.media.dtmf_info import RELAY, InfoPress, parse_info
 from sip_bridge.media.key_sequence import KeyCollector, KeySequence
@@ -51,48 +50,67 @@ class CallKeys:
 
     # --- ours ---
 
-    async def send(self, digits: str, *, duration_ms: int, gap_ms: int, method: SendMethod) -> None:
-        """See `VoIPCall.send_dtmf`."""
+    async def send(
+        self, digits: str, *, duration_ms: int, gap_ms: int, method: SendMethod, may_wait: bool = True
+    ) -> None:
+        """See `VoIPCall.send_dtmf`; unless they ``may_wait``, keys that can't be sent in time are never sent, and
+        InvalidStateError says so.
+        """
         digits = check_digits(digits)
-        match method:
-            case "auto":
-                await self._send_best(digits, duration_ms, gap_ms)
-            case "info":
-                async with self._info:
-                    await self._send_info(digits, duration_ms, gap_ms)
-            case "rtp" | "inband":
-                await self._send_media(digits, duration_ms, gap_ms, inband=method == "inband")
+        if method == "auto" and not self._call.media.takes_events and self._allows_info:
+            await self._try_info(digits, duration_ms, gap_ms, may_wait=may_wait)
+        elif method == "info":
+            async with self._info:
+                await self._send_info(digits, duration_ms, gap_ms)
+        else:
+            is_inband = method == "inband" or (method == "auto" and not self._call.media.takes_events)
+            await self._send_media(digits, duration_ms, gap_ms, inband=is_inband, may_wait=may_wait)
 
-    async def _send_best(self, digits: str, duration_ms: int, gap_ms: int) -> None:
-        allows_info = self._client.endpoint.allows(self._call.call_id, "INFO")
-        if self._call.media.takes_events or not allows_info:
-            await self._send_media(digits, duration_ms, gap_ms, inband=not self._call.media.takes_events)
-            return
+    @property
+    def _allows_info(self) -> bool:
+        return self._client.endpoint.allows(self._call.call_id, "INFO")
+
+    async def _try_info(self, digits: str, duration_ms: int, gap_ms: int, *, may_wait: bool) -> None:
         async with self._info:
             try:
-                await self._send_info(digits[:1], duration_ms, gap_ms)
+                await self._send_info(digits[:1], duration_ms, gap_ms, more=len(digits) > 1)
             except RequestRefusedError as refusal:
                 if refusal.status not in _NO_KEYS:
                     raise
-                await self._send_media(digits, duration_ms, gap_ms, inband=True)
+                await self._send_media(digits, duration_ms, gap_ms, inband=True, may_wait=may_wait)
             else:
                 await self._send_info(digits[1:], duration_ms, gap_ms)
 
-    async def _send_media(self, digits: str, duration_ms: int, gap_ms: int, *, inband: bool) -> None:
-        pressed = self._call.media.send_dtmf(digits, duration_ms=duration_ms, gap_ms=gap_ms, inband=inband)
-        with contextlib.suppress(TimeoutError):
+    async def _send_media(self, digits: str, duration_ms: int, gap_ms: int, *, inband: bool, may_wait: bool) -> None:
+        media = self._call.media
+        presses = media.send_dtmf(digits, duration_ms=duration_ms, gap_ms=gap_ms, inband=inband)
+        try:
             async with asyncio.timeout(PRESS_WAIT):
-                await pressed.wait()
+                await presses.wait()
+        except TimeoutError:
+            if may_wait:
+                return
+        finally:
+            if not may_wait:
+                media.withdraw_dtmf(presses)
+        if not presses.were_heard:
+            raise InvalidStateError("the call was over, or on hold, before every key was sent")
 
-    async def _send_info(self, digits: str, duration_ms: int, gap_ms: int) -> None:
+    async def _send_info(self, digits: str, duration_ms: int, gap_ms: int, *, more: bool = False) -> None:
+        """``more`` keys follow these."""
         duration_ms, gap_ms = (min(max(ms, 0), LONGEST_MS) for ms in (duration_ms, gap_ms))
-        for digit in digits:
+        for index, digit in enumerate(digits, 1):
             if digit == PAUSE:
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
             self._call.require_talking()
             press = InfoPress(digit=digit, duration_ms=duration_ms)
-            await self._outcomes.ask("key", partial(self._send_info_key, press))
+            try:
+                await self._outcomes.ask("key", partial(self._send_info_key, press))
+            except RequestRefusedError:
+                if more or index < len(digits) or self._call.is_talking:
+                    raise
+                return  # a station that opens its door at the last key may hang up before it answers
             await asyncio.sleep((duration_ms + gap_ms) / 1000)  # as long as the other side takes to play the key
 
     def _send_info_key(self, press: InfoPress) -> None:

@@ -18,7 +18,7 @@ from sip_bridge.media.silence import SilenceWatch
 from sip_bridge.media.srtp import SRTPPolicy
 from sip_bridge.phone.audio import AudioSink, AudioSource, AudioTap
 from sip_bridge.phone.incoming import Incoming
-from sip_bridge.phone.outgoing import Outgoing
+from sip_bridge.phone.outgoing import KeyPresses, Outgoing
 from sip_bridge.phone.pacer import FRAME, Pacer
 from sip_bridge.phone.player import PlaybackFinished, Player, check_volume
 from sip_bridge.phone.ports import PortAllocator
@@ -274,16 +274,16 @@ class MediaSession:
         """Whether the other party takes key presses as RTP events."""
         return self._outgoing.takes_events
 
-    def send_dtmf(
-        self, digits: str, *, duration_ms: int = 160, gap_ms: int = 80, inband: bool = False
-    ) -> asyncio.Event:
-        """Press keys, or sound them; the event is set when the last one was sent or the call is over.
+    def send_dtmf(self, digits: str, *, duration_ms: int = 160, gap_ms: int = 80, inband: bool = False) -> KeyPresses:
+        """Press keys, or sound them.
 
         LocalProtocolError for what is no key, InvalidStateError when the peer takes no RTP events.
         """
-        pressed = asyncio.Event()
-        self._outgoing.press(digits, duration_ms=duration_ms, gap_ms=gap_ms, inband=inband, on_pressed=pressed.set)
-        return pressed
+        return self._outgoing.press(digits, duration_ms=duration_ms, gap_ms=gap_ms, inband=inband)
+
+    def withdraw_dtmf(self, presses: KeyPresses) -> None:
+        """Press nothing more of what is left of them."""
+        self._outgoing.withdraw(presses)
 
     def _tick(self, frames: int) -> None:
         """The pacer's clock: 20 ms in each direction."""

@@ -1,12 +1,13 @@
 """What a call sends, frame by frame: key presses before sound, silence when there is none."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from sip_bridge.errors import InvalidStateError
 from sip_bridge.media.codec import FRAME_MS, Codec, Encoder, frame_bytes, frame_samples
-from sip_bridge.media.dtmf import EventFrame, check_digits, event_frames
+from sip_bridge.media.dtmf import PAUSE, EventFrame, check_digits, event_frames
 from sip_bridge.media.dtmf_tones import KeyTones
 from sip_bridge.media.negotiation import Stream
 from sip_bridge.media.rtp import RTPSender
@@ -16,6 +17,41 @@ from sip_bridge.phone.player import Player
 _MAX_SEQUENCES: Final = 64  # of keys that wait
 _SHORTEST_MS: Final = 40  # of a key press and of the gap after it
 LONGEST_MS: Final = 5000
+
+
+class KeyPresses:
+    """A sequence of keys on its way: RTP events, or tones."""
+
+    def __init__(self, presses: Iterator[EventFrame] | KeyTones, *, keys: int) -> None:
+        self._keys = keys
+        self._begun = 0  # of the RTP events
+        self._over = asyncio.Event()
+        self.presses = presses
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last key was sent, with its gap, or never will be."""
+        return self._over.is_set()
+
+    @property
+    def were_heard(self) -> bool:
+        """Whether the other party has heard of each key: one may hang up as soon as the last one begins."""
+        begun = self.presses.begun if isinstance(self.presses, KeyTones) else self._begun
+        return begun == self._keys
+
+    async def wait(self) -> None:
+        """Until it is over."""
+        await self._over.wait()
+
+    def next_event(self) -> EventFrame | None:
+        """The next frame of RTP events; None when all were pressed."""
+        frame = None if isinstance(self.presses, KeyTones) else next(self.presses, None)
+        self._begun += frame is not None and frame.starts
+        return frame
+
+    def end(self) -> None:
+        """Nothing more of it is sent."""
+        self._over.set()
 
 
 class Outgoing:
@@ -33,7 +69,7 @@ class Outgoing:
         self._encoding: tuple[Codec, int, str] | None = None  # what the encoder was made for
         self._ptime = FRAME_MS
         self._pending = b""  # PCM that does not fill a packet yet
-        self._keys: deque[tuple[Iterator[EventFrame] | KeyTones, Callable[[], None]]] = deque()
+        self._keys: deque[KeyPresses] = deque()
         self._press_timestamp = 0
         self.live: AudioSource | None = None  # heard while nothing plays
         self.sinks: list[AudioSink] = []  # who hears what is said: no key presses, since they may be a code
@@ -54,15 +90,12 @@ class Outgoing:
         """Whether the other party takes key presses as RTP events."""
         return self._stream is not None and self._stream.events_payload_type is not None
 
-    def press(
-        self, digits: str, *, duration_ms: int, gap_ms: int, inband: bool, on_pressed: Callable[[], None]
-    ) -> None:
+    def press(self, digits: str, *, duration_ms: int, gap_ms: int, inband: bool) -> KeyPresses:
         """Queue key presses, as RTP events or ``inband`` as tones in place of what plays.
 
-        LocalProtocolError for what is no key, InvalidStateError when that can't be now. ``on_pressed`` is called when
-        the last of them was sent, with its gap, or will never be.
+        LocalProtocolError for what is no key, InvalidStateError when that can't be now.
         """
-        keys = check_digits(digits)
+        digits = check_digits(digits)
         if self._stream is None:
             raise InvalidStateError("no sound has been agreed on")
         if not inband and not self.takes_events:
@@ -70,17 +103,27 @@ class Outgoing:
         if len(self._keys) >= _MAX_SEQUENCES:
             raise InvalidStateError("too many key presses wait already")
         duration_ms, gap_ms = (min(max(ms, _SHORTEST_MS), LONGEST_MS) for ms in (duration_ms, gap_ms))
-        if inband:
-            self._keys.append((KeyTones(keys, duration_ms=duration_ms, gap_ms=gap_ms), on_pressed))
-            return
         rate = self._stream.events_clock_rate
         duration, gap = duration_ms * rate // 1000, gap_ms * rate // 1000
-        self._keys.append((event_frames(keys, duration=duration, gap=gap, frame=frame_samples(rate)), on_pressed))
+        sequence = KeyPresses(
+            KeyTones(digits, duration_ms=duration_ms, gap_ms=gap_ms)
+            if inband
+            else event_frames(digits, duration=duration, gap=gap, frame=frame_samples(rate)),
+            keys=len(digits.replace(PAUSE, "")),
+        )
+        self._keys.append(sequence)
+        return sequence
+
+    def withdraw(self, sequence: KeyPresses) -> None:
+        """Send nothing more of a sequence."""
+        if sequence in self._keys:
+            self._keys.remove(sequence)
+            sequence.end()
 
     def close(self) -> None:
         """The call is over: nothing more is sent, and nobody waits for it."""
         while self._keys:
-            self._keys.popleft()[1]()
+            self._keys.popleft().end()
 
     def tick(self, frames: int = 1) -> None:
         """Send the next 20 ms; ``frames`` is how many of them went by, more than one after a stall."""
@@ -141,12 +184,12 @@ class Outgoing:
     def _send_event(self, stream: Stream) -> bool:
         """The next frame of a key press; False when none is being pressed: a gap is sound like any other."""
         while self._keys:
-            keys = self._keys[0][0]
-            if isinstance(keys, KeyTones):
+            sequence = self._keys[0]
+            if isinstance(sequence.presses, KeyTones):
                 return False
-            frame = next(keys, None)
+            frame = sequence.next_event()
             if frame is None:
-                self._keys.popleft()[1]()
+                self._keys.popleft().end()
                 continue
             if not frame.packets or stream.events_payload_type is None:
                 return False
@@ -163,12 +206,11 @@ class Outgoing:
     def _key_tone(self, rate: int) -> bytes | None:
         """The next frame of keys that are sounded, None when none are."""
         while self._keys:
-            keys, on_pressed = self._keys[0]
-            if not isinstance(keys, KeyTones):
+            presses = self._keys[0].presses
+            if not isinstance(presses, KeyTones):
                 return None
-            frame = keys.read(rate)
+            frame = presses.read(rate)
             if frame is not None:
                 return frame
-            self._keys.popleft()
-            on_pressed()
+            self._keys.popleft().end()
         return None

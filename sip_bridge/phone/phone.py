@@ -21,6 +21,7 @@ from sip_bridge.media.srtp import SRTPPolicy
 from sip_bridge.phone.call import RING_LIMIT, Announcement, VoIPCall
 from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.codes import CodeLock
+from sip_bridge.phone.door import DoorOpener
 from sip_bridge.phone.events import CallChanged, CallFinished, PhoneEvent
 from sip_bridge.phone.media import MediaSession
 from sip_bridge.phone.settings import Account, DirectAccount, RegisteredAccount
@@ -63,6 +64,8 @@ class VoIPPhone:
         self.client = client
         self.account = account
         self.codes = CodeLock(account.dtmf.codes)
+        self.door = DoorOpener(self)
+        self.followers: list[Callable[[PhoneEvent], None]] = []  # who waits for something; see `following`
         self.calls: dict[str, VoIPCall] = {}
         self.registration: RegistrationChanged | None = None
         self._registration_change = asyncio.Event()
@@ -317,8 +320,10 @@ class VoIPPhone:
     # --- for its calls ---
 
     def tell(self, event: PhoneEvent) -> None:
-        """Tell the listener."""
+        """Tell the listener, and whoever waits for news."""
         self._listener(self, event)
+        for follower in tuple(self.followers):
+            follower(event)
 
     def finished(self, event: CallFinished) -> None:
         """A call is over."""

@@ -98,6 +98,24 @@ class DTMFSettings:
         return bool(self.codes) if self.mask is None else self.mask
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorSettings:
+    """How the door is opened: the ``code``'s keys, pressed in a call with the door station.
+
+    A ringing call is answered for that, if it may be (``answer``), and hung up afterwards; ``hang_up`` True hangs up a
+    call that was talked already, too, and False not even the one that was only answered. ``number`` is whom to call
+    when there is no call; None: then the door can't be opened.
+    """
+
+    code: Secret = field(repr=False)
+    method: Literal["auto", "rtp", "info", "inband"] = "auto"
+    duration_ms: int = 160
+    gap_ms: int = 80
+    number: str | None = None
+    answer: bool = True
+    hang_up: bool | None = None
+
+
 RecordPolicy = Literal["never", "on_request", "answered"]  # answered: every call, from then on
 
 
@@ -152,6 +170,7 @@ class DirectAccount:
     codecs: tuple[str, ...] = field(default_factory=default_codecs)  # by preference
     srtp: SRTPPolicy = SRTPPolicy.OFF
     dtmf: DTMFSettings = DTMFSettings()
+    door: DoorSettings | None = None  # None: there is no code
     record: RecordPolicy = "on_request"
 
 
@@ -186,6 +205,7 @@ class RegisteredAccount:
     codecs: tuple[str, ...] = field(default_factory=default_codecs)  # by preference
     srtp: SRTPPolicy = SRTPPolicy.OFF
     dtmf: DTMFSettings = DTMFSettings()
+    door: DoorSettings | None = None  # None: there is no code
     record: RecordPolicy = "on_request"
 
 
