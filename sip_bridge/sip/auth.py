@@ -91,6 +91,15 @@ class Authenticator:
         self._wanted: dict[bool, set[ChallengeKey]] = {True: set(), False: set()}  # by whether REGISTER was asked
         self._uses: dict[str, _Use] = {}
 
+    def renew(self, manager: CredentialsManager, *, weakest: str) -> None:
+        """Other credentials from now on; what was learned with the former ones is forgotten."""
+        self._manager = manager
+        self._weakest = weakest
+        self._pinned.clear()
+        self._known.clear()
+        self._uses.clear()
+        self._wanted = {True: set(), False: set()}
+
     def learn(self, response: SIPMessage, answered: set[ChallengeKey]) -> bool:
         """Take the challenges of a 401 or 407; True when a retry may succeed.
 

@@ -4,10 +4,9 @@
 ``drain`` gives what is to be sent and what happened, until it is empty.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sip_bridge.errors import InvalidStateError
-from sip_bridge.sip.auth import Authenticator, credentials_of
 from sip_bridge.sip.calls import Calls
 from sip_bridge.sip.capabilities import ACCEPT, CAPABILITIES
 from sip_bridge.sip.core import Core
@@ -16,12 +15,12 @@ from sip_bridge.sip.events import Output, RegistrationState
 from sip_bridge.sip.flow import Flow, Hop
 from sip_bridge.sip.instant_message import Messages
 from sip_bridge.sip.limits import LIMITS, Limits
-from sip_bridge.sip.line import Line, RegisteredLine
+from sip_bridge.sip.line import Line
+from sip_bridge.sip.lines import Lines
 from sip_bridge.sip.notifier import Notifier
 from sip_bridge.sip.options import OptionsQuery
 from sip_bridge.sip.plans import Origins
 from sip_bridge.sip.policy import Policy
-from sip_bridge.sip.registration import Registration
 from sip_bridge.sip.replaces import Replaces
 from sip_bridge.sip.status import SIPStatus
 from sip_bridge.sip.subscriber import Subscriber
@@ -46,13 +45,12 @@ class Endpoint:
         self._core.addresses.is_fixed = not learns_address
         self._core.readdressed.append(self._readdressed)
         self._policy = Policy(self._core.routing)
-        self._registrations: dict[str, Registration] = {}
-        self._authenticators: dict[str, Authenticator] = {}
-        self._calls = Calls(self._core, self._policy, self._authenticators)
+        self._lines = Lines(self._core, self._policy)
+        self._calls = Calls(self._core, self._policy, self._lines.authenticators)
         self._dispatcher = Dispatcher(self._core, self._policy, limits)
         self._dispatcher.serve("INVITE", self._calls.receive)
         self._dispatcher.serve("OPTIONS", self._receive_options)
-        self._origins = Origins(self._policy, self._core.routing, self._authenticators)
+        self._origins = Origins(self._policy, self._core.routing, self._lines.authenticators)
         self._messages = Messages(self._core, self._policy)
         self._subscriber = Subscriber(self._core, self._policy, self._origins)
         self._dispatcher.serve("MESSAGE", self._messages.receive)
@@ -111,65 +109,66 @@ class Endpoint:
     def transport_failed(self, flow: Flow, now: float) -> None:
         """Sending over a flow failed."""
         self._core.layer.transport_failed(flow, now)
-        for line, registration in self._registrations.items():
-            if registration.flow == flow:
-                registration.transport_failed(now)
-                self._subscriber.renew(line)
+        for line, registration in self._lines.registered_over(flow).items():
+            registration.transport_failed(now)
+            self._subscriber.renew(line)
 
     def registrar_flows(self) -> frozenset[Flow]:
         """The flows that lines registered over last, for `address_changed`."""
-        return frozenset(each.flow for each in self._registrations.values() if each.flow is not None)
+        return self._lines.flows()
 
     def address_changed(self, flow: Flow, now: float) -> None:
         """A flow to a registrar would have another local address now: its lines register and subscribe anew at once."""
-        for line, registration in self._registrations.items():
-            if registration.flow == flow:
-                registration.address_changed(now)
-                self._subscriber.renew(line)
+        for line, registration in self._lines.registered_over(flow).items():
+            registration.address_changed(now)
+            self._subscriber.renew(line)
 
     def knows(self, flow: Flow) -> bool:
         """Whether a peer may ask for something outside a dialog."""
         return self._policy.is_known(flow)
 
     def _readdressed(self, flow: Flow, now: float) -> None:
-        for registration in self._registrations.values():
-            if registration.flow == flow:
-                registration.readdressed(flow, now)
+        for registration in self._lines.registered_over(flow).values():
+            registration.readdressed(flow, now)
 
     # --- lines ---
 
     def add_line(self, line: Line) -> None:
         """Serve a line; a registered one registers when `register` is called."""
-        self._policy.add(line)
-        if isinstance(line, RegisteredLine):
-            authenticator = None
-            if line.credentials is not None or line.realms:
-                authenticator = self._authenticators[line.id] = Authenticator(
-                    credentials_of(line),
-                    weakest=line.min_algorithm,
-                    token=self._core.chance.token,
-                    trusts=lambda host: self._core.routing.trusts(line.id, host),
-                )
-            self._registrations[line.id] = Registration(self._core, line, authenticator)
+        self._lines.add(line)
+
+    def change_line(self, line: Line, now: float) -> None:
+        """Serve the line of that id otherwise from now on; its calls go on. InvalidStateError when there is none.
+
+        A registered line registers anew where that changed, and removes the registration that it had elsewhere.
+        """
+        if self._lines.would_move(line):
+            self._subscriber.leave_mailbox(line.id, now)
+        self._lines.change(line, now)
+        self._subscriber.line_changed(line.id, now, is_registered=self._lines.is_registered(line.id))
+
+    def remove_line(self, line: str, now: float) -> None:
+        """Serve a line no more: nobody can call it, its registration is removed. Its calls are still to be hung up."""
+        self.end_subscriptions(line, now)
+        self._lines.remove(line, now)
+
+    def order_lines(self, lines: Sequence[str]) -> None:
+        """All lines in the order in which they are asked whether a request is for them."""
+        self._policy.order(lines)
 
     def register(self, line: str, now: float) -> None:
         """Register a line and keep it registered."""
-        self._registration(line).start(now)
+        self._lines.registration(line).start(now)
 
     def unregister(self, line: str, now: float) -> None:
         """Remove a line's registration, and the subscription to its mailbox with it."""
-        registration = self._registration(line)
+        registration = self._lines.registration(line)
         self._subscriber.leave_mailbox(line, now)
         registration.stop(now)
 
     def registration_state(self, line: str) -> RegistrationState:
         """Where a line's registration stands."""
-        return self._registration(line).state
-
-    def _registration(self, line: str) -> Registration:
-        if line not in self._registrations:
-            raise InvalidStateError(f"line {line} has no registrar")
-        return self._registrations[line]
+        return self._lines.registration(line).state
 
     # --- calls ---
 

@@ -3,6 +3,7 @@
 RFC 3261 §8.2.2.1, §26.1.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
@@ -29,10 +30,32 @@ class Policy:
     def add(self, line: Line) -> None:
         """Serve a line."""
         self.lines[line.id] = line
-        for name in _names(line):
-            self._by_name.setdefault(name, []).append(line)
+        self._index()
         if isinstance(line, RegisteredLine):
             self._routing.add(line)
+
+    def change(self, line: RegisteredLine) -> None:
+        """Serve a line of the same registrar otherwise."""
+        self.lines[line.id] = line
+        self._index()
+        self._routing.change(line)
+
+    def remove(self, line_id: str) -> None:
+        """Serve a line no more."""
+        del self.lines[line_id]
+        self._index()
+        self._routing.remove(line_id)
+
+    def order(self, line_ids: Sequence[str]) -> None:
+        """Who comes first is rung first where a request fits several lines; all of them have to be named."""
+        self.lines = {line_id: self.lines[line_id] for line_id in line_ids}
+        self._index()
+
+    def _index(self) -> None:
+        self._by_name = {}
+        for line in self.lines.values():
+            for name in _names(line):
+                self._by_name.setdefault(name, []).append(line)
 
     def is_known(self, flow: Flow) -> bool:
         """Whether anything outside a dialog is answered at all; strangers get silence."""

@@ -44,6 +44,7 @@ class Registration:
         self._failures = 0
         self._losses = 0
         self._wanted = False
+        self._is_abandoned = False
         self._current: ClientRequest | None = None
         self._alarm = core.alarm(self._refresh)
         self._contact = ""  # as the last REGISTER had it
@@ -72,6 +73,25 @@ class Registration:
             self._send(expires=0)
         else:
             self._change(RegistrationState.UNREGISTERED)
+
+    def change(self, line: RegisteredLine, authenticator: Authenticator | None, now: float) -> None:
+        """The same binding by other means, such as another password: register anew, unless it was ended by order."""
+        is_wanted = self.is_wanted
+        self._line, self._authenticator, self._asked = line, authenticator, line.expires
+        self._core.keep_alives.drop(line.id)
+        self._turn_to(None)
+        if is_wanted:
+            self.start(now)
+
+    def abandon(self, now: float) -> None:
+        """Remove the binding, and tell nothing more: the line is another one now, or none."""
+        self._is_abandoned = True
+        self.stop(now)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether nobody has ended it; a registrar that refused the account did not."""
+        return self._wanted or self.state is RegistrationState.FAILED
 
     def transport_failed(self, now: float) -> None:
         """The flow is gone: register anew at once, unless it lasted too short a time."""
@@ -254,6 +274,8 @@ class Registration:
             self._core.keep_alives.drop(self._line.id)
 
     def _unregistered(self, response: SIPMessage | None = None) -> None:
+        if self._is_abandoned:
+            return
         self._bound = ""
         self.flow = None
         self._turn_to(None)
@@ -285,6 +307,8 @@ class Registration:
         account_refused: bool = False,
     ) -> None:
         self.state = state
+        if self._is_abandoned:
+            return
         self._core.emit(
             RegistrationChanged(
                 line=self._line.id,

@@ -63,6 +63,16 @@ class Routing:
         """Know a line; one of the same id replaces the former."""
         self._change(line.id, _Way(line=line))
 
+    def change(self, line: RegisteredLine) -> None:
+        """Go by a line's new settings; what its registrar said of the way stays."""
+        self._change(line.id, replace(self._ways[line.id], line=line))
+
+    def remove(self, line_id: str) -> None:
+        """Know a line no more, and its registrar neither unless another line is there."""
+        way = self._ways.pop(line_id, None)
+        for hop in way.hops if way is not None else ():
+            self._leave(hop, line_id)
+
     def registrar(self, line: RegisteredLine) -> Route:
         """The way of REGISTER: through the outbound proxy, or straight to the registrar; a Service-Route has no say."""
         proxy = _proxy(line)
@@ -123,6 +133,10 @@ class Routing:
         """Whether ``host`` is the line's registrar or proxy."""
         way = self._ways.get(line_id)
         return way is not None and any(host in self._servers[hop].hosts for hop in way.hops)
+
+    def hosts(self, line_id: str) -> frozenset[str]:
+        """The addresses of a line's registrar and proxies."""
+        return frozenset().union(*(self._servers[hop].hosts for hop in self._ways[line_id].hops))
 
     def is_server(self, host: str) -> bool:
         """Whether ``host`` is a registrar or proxy of any line."""

@@ -70,6 +70,14 @@ class Subscriber:
         for subscription in [each for each in self._subscriptions.values() if each.line == line]:
             self.unsubscribe(subscription.id, now)
 
+    def line_changed(self, line_id: str, now: float, *, is_registered: bool) -> None:
+        """Follow the mailbox if the line is to; one that registers just now does so when it has."""
+        line = self._policy.lines[line_id]
+        if not isinstance(line, RegisteredLine) or not line.message_waiting:
+            self.leave_mailbox(line_id, now)
+        elif is_registered:
+            self._follow_mailbox(line_id)
+
     def _observe(self, output: Output) -> None:
         """A line that has registered subscribes to its mailbox, if it is to."""
         if isinstance(output, RegistrationChanged) and output.state is RegistrationState.REGISTERED:

@@ -80,7 +80,7 @@ def test_a_client_that_is_not_started_does_nothing(pbx: Pbx) -> None:
 
 def test_register_asks_for_300_seconds_and_renews_after_295(pbx: Pbx) -> None:
     with started(client_of(pbx)) as client:
-        registration = client.engine.client.endpoint._registrations[LINE]
+        registration = client.engine.client.endpoint._lines.registration(LINE)
         left = client.loop.call(lambda: registration._alarm.deadline - client.engine.client.now)
         assert (pbx.registers[0].get("expires"), round(left / 5)) == ("300", 295 // 5)
 
