@@ -42,7 +42,7 @@ GROUPS: Final[dict[str, str]] = {
         " sip/replaces sip/sipfrag"
     ),
     "Registration and digest": (
-        "sip/line sip/registration sip/binding sip/keep_alive sip/auth sip/digest sip/challenger sip/nonces"
+        "sip/line sip/lines sip/registration sip/binding sip/keep_alive sip/auth sip/digest sip/challenger sip/nonces"
     ),
     "Texts, questions, subscriptions": (
         "sip/instant_message sip/options sip/subscriber sip/subscription sip/event_dialog"

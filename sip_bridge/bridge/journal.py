@@ -51,6 +51,11 @@ class Journal:
             case _:
                 pass
 
+    def forget(self, account: str) -> None:
+        """The account is gone; one of the same id is another one."""
+        self._said.pop(account, None)
+        self._locked.discard(account)
+
     def _codes_locked(self, account: str) -> None:
         if account not in self._locked:
             _LOG.warning("%s: too many wrong codes: a new one is taken only each minute", account)

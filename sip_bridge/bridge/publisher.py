@@ -125,6 +125,13 @@ class Publisher:
         payload = translate.snapshot(list(phone.calls.values()))
         self.show(self._topics.of_account(phone.account.id, "call"), payload)
 
+    def forget(self, account: str) -> None:
+        """The account is gone: its topics are cleared, those of an earlier run too."""
+        for kind in contract.RETAINED_OF_ACCOUNT:
+            topic = self._topics.of_account(account, kind)
+            self._shown.pop(topic, None)
+            self._outlet.retain(topic, "")
+
     # --- events ---
 
     def tell(self, phone: VoIPPhone, event: PhoneEvent) -> None:

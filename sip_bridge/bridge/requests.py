@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from sip_bridge.bridge import translate
 from sip_bridge.bridge.repeats import Repeats
 from sip_bridge.bridge.trace import MAX_SECONDS as MAX_TRACE
 from sip_bridge.errors import (
     BusyError,
+    ConfigError,
     InvalidStateError,
     LocalProtocolError,
     MediaError,
@@ -35,6 +36,7 @@ _MAX_RINGING: Final = 600.0  # seconds
 _CODES: Final[tuple[tuple[type[SipBridgeError], ErrorCode], ...]] = (
     (LocalProtocolError, ErrorCode.INVALID_PAYLOAD),
     (BusyError, ErrorCode.BUSY),
+    (ConfigError, ErrorCode.INVALID_PAYLOAD),
     (NotAllowedError, ErrorCode.NOT_ALLOWED),
     (InvalidStateError, ErrorCode.WRONG_STATE),
     (MediaError, ErrorCode.MEDIA_ERROR),
@@ -53,6 +55,25 @@ class RequestError(SipBridgeError):
         self.code = code
 
 
+class BridgeOrders(Protocol):
+    """What can be asked of the bridge as a whole."""
+
+    def health(self) -> contract.Health:
+        """How it is."""
+
+    def show_messages(self, seconds: float) -> None:
+        """Show SIP messages for so long; 0 ends it."""
+
+    async def reload(self) -> dict[str, Any]:
+        """Read the configuration again and say what that changed; ConfigError when it is wrong."""
+
+    def change_log_level(self, level: str) -> None:
+        """Log so much from now on."""
+
+    async def restart(self) -> None:
+        """Begin anew as soon as this was answered; ConfigError when that would fail."""
+
+
 class Requests:
     """Carries requests out. ``answer`` never raises: whatever goes wrong becomes an error response."""
 
@@ -60,13 +81,11 @@ class Requests:
         self,
         phones: Mapping[str, VoIPPhone],
         *,
-        health: Callable[[], contract.Health],
-        trace: Callable[[float], None],
+        bridge: BridgeOrders,
         clock: Callable[[], float],
     ) -> None:
         self._phones = phones
-        self._health = health
-        self._trace = trace
+        self._bridge = bridge
         self._clock = clock
         self._repeats = Repeats(clock)
 
@@ -106,22 +125,31 @@ class Requests:
         try:
             request = contract.decode_bridge_request(verb, payload)
             self._check_expiry(request)
-            data = self._do_for_bridge(request)
+            data = await self._do_for_bridge(request)
         except contract.ContractError as error:
             return Response.failed(ErrorCode.INVALID_PAYLOAD, str(error), transaction)
         except RequestError as error:
             return Response.failed(error.code, str(error), transaction)
+        except SipBridgeError as error:
+            return Response.failed(_code_of(error), str(error), transaction)
         return Response(status="ok", transaction=transaction, data=data)
 
-    def _do_for_bridge(self, request: contract.BridgeRequest) -> dict[str, Any]:
+    async def _do_for_bridge(self, request: contract.BridgeRequest) -> dict[str, Any]:
         match request:
             case contract.HealthCheck():
-                return contract.as_data(self._health())
+                return contract.as_data(self._bridge.health())
             case contract.Trace(seconds=seconds):
                 if not 0 <= seconds <= MAX_TRACE:
                     raise RequestError(ErrorCode.INVALID_PAYLOAD, f"seconds: expected 0 to {MAX_TRACE:.0f}")
-                self._trace(seconds)
-                return {}
+                self._bridge.show_messages(seconds)
+            case contract.Reload():
+                return await self._bridge.reload()
+            case contract.ChangeLogLevel(level=level):
+                self._bridge.change_log_level(level)
+                return {"level": level}
+            case contract.Restart():
+                await self._bridge.restart()
+        return {}
 
     def _check_expiry(self, request: contract.Request) -> None:
         if request.expires is None:

@@ -1,41 +1,45 @@
 """The running bridge: broker, MQTT session, SIP client and phones, started and stopped in order."""
 
 import asyncio
+import contextlib
 import logging
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sip_bridge import __version__
 from sip_bridge.bridge import translate
+from sip_bridge.bridge.broker import broker_settings, mqtt_settings
 from sip_bridge.bridge.counters import COUNTERS
 from sip_bridge.bridge.journal import Journal
 from sip_bridge.bridge.log import MQTTLogHandler
 from sip_bridge.bridge.publisher import Publisher
+from sip_bridge.bridge.reload import Changes, changes, in_effect
 from sip_bridge.bridge.requests import Requests
 from sip_bridge.bridge.trace import Trace
-from sip_bridge.config import Config, EmbeddedMQTT, ExternalMQTT, redacted
+from sip_bridge.config import Config, EmbeddedMQTT, redacted
+from sip_bridge.errors import ConfigError, InvalidStateError
 from sip_bridge.mqtt import contract
-from sip_bridge.mqtt.broker import BrokerSettings, EmbeddedBroker
+from sip_bridge.mqtt.broker import EmbeddedBroker
 from sip_bridge.mqtt.contract import AccountTopic, BridgeTopic, ErrorCode, Response, Topics
 from sip_bridge.mqtt.outbox import Outbox
 from sip_bridge.mqtt.session import InboundMessage, MQTTSession, MQTTSettings
 from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.events import PhoneEvent
 from sip_bridge.phone.phone import VoIPPhone
-from sip_bridge.phone.transport.tls import TLSContexts
 
 _LOG = logging.getLogger(__name__)
+_PACKAGE_LOG: Final = logging.getLogger("sip_bridge")
 HEALTH_INTERVAL: Final = 60.0  # seconds
+MAX_PROBLEMS: Final = 20  # of a wrong configuration that are told
 MAX_REQUESTS: Final = 64  # requests being carried out at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """Where a started bridge can be reached, for a person to read."""
+    """Where a started bridge can be reached, for a person to read, and what its process has to do with."""
 
     sip_hosts: tuple[str, ...]
     sip_port: int  # of UDP and TCP
@@ -43,17 +47,24 @@ class Running:
     mqtt_host: str
     mqtt_port: int
     is_broker_embedded: bool
+    reload: Callable[[], None]
+    restart_wanted: asyncio.Event
 
 
 class Bridge:
     """Joins phones and MQTT. ``async with running(config) as bridge`` starts and stops it."""
 
-    def __init__(self, config: Config, client: SIPClient) -> None:
+    def __init__(self, config: Config, client: SIPClient, *, read: Callable[[], Config] | None = None) -> None:
         self._config = config
+        self._read = read
         self._client = client
         self.topics = Topics(base=config.mqtt.base_topic, bridge=config.bridge.id)
         self.phones = {account.id: VoIPPhone(client, account, listener=self._tell) for account in config.accounts}
-        self._requests = Requests(self.phones, health=self.health, trace=self._show_messages, clock=time.time)
+        self._leaving: set[VoIPPhone] = set()  # of removed accounts, until their last call is over
+        self._requests = Requests(self.phones, bridge=self, clock=time.time)
+        self._reloading = asyncio.Lock()
+        self._is_signaled = False
+        self.restart_wanted = asyncio.Event()
         self._trace = Trace(self._publish_trace, clock=time.monotonic)
         self._session: MQTTSession | None = None
         self._publisher: Publisher | None = None
@@ -79,14 +90,19 @@ class Bridge:
 
     def start(self) -> None:
         """Publish what is known, serve every line, and say online."""
-        publisher, config = self._publishing, self._config
-        publisher.show_bridge(name=config.bridge.name, version=__version__, phones=self.phones, config=redacted(config))
+        self._show()
         for phone in self.phones.values():
             phone.start()
         self._is_serving = True
         online = contract.BridgeState(state=contract.Availability.ONLINE)
-        publisher.show(self.topics.of_bridge("state"), online)
+        self._publishing.show(self.topics.of_bridge("state"), online)
         self._mqtt.clear_former()
+
+    def _show(self) -> None:
+        config = self._config
+        self._publishing.show_bridge(
+            name=config.bridge.name, version=__version__, phones=self.phones, config=redacted(config)
+        )
 
     def stop(self) -> None:
         """Take no further request; hang up and deregister every phone."""
@@ -109,6 +125,8 @@ class Bridge:
     def _tell(self, phone: VoIPPhone, event: PhoneEvent) -> None:
         self._journal.tell(phone, event)
         self._publishing.tell(phone, event)
+        if phone in self._leaving and not phone.calls:
+            self._has_left(phone)
 
     def health(self) -> contract.Health:
         """Figures for ``B/health``."""
@@ -134,7 +152,8 @@ class Bridge:
         }
         return dict(sorted((dict.fromkeys(COUNTERS, 0) | dict(self._client.endpoint.counters) | own).items()))
 
-    def _show_messages(self, seconds: float) -> None:
+    def show_messages(self, seconds: float) -> None:
+        """Publish every SIP message for so long from now on; 0 ends it."""
         self._trace.run(seconds)
         self._client.on_wire = self._trace.observe if seconds > 0 else None
 
@@ -149,6 +168,96 @@ class Bridge:
 
     def _publish_health(self) -> None:
         self._publish(self.topics.of_bridge("health"), contract.encode(self.health(), time.time()), qos=0)
+
+    # --- another configuration ---
+
+    def reload_by_signal(self) -> None:
+        """Reload as soon as may be; signals that come before that are one."""
+        if not self._is_signaled:
+            self._is_signaled = True
+            self._client.start_task(self._reload_as_signaled(), name="reload")
+
+    async def _reload_as_signaled(self) -> None:
+        with contextlib.suppress(ConfigError, InvalidStateError):  # it was logged, or the bridge stops
+            await self.reload()
+
+    async def reload(self) -> dict[str, Any]:
+        """Read the configuration again, apply what changed, and say what that was.
+
+        ConfigError when it is wrong, and then nothing changes; InvalidStateError when there is no file, or no bridge
+        any more.
+        """
+        async with self._reloading:
+            self._is_signaled = False
+            try:
+                config = await self._read_again()
+            except ConfigError as error:
+                _LOG.error("the configuration is wrong, so all stays as it is: %s", error)
+                raise
+            news = changes(self._config, config)
+            self._apply(news, in_effect(self._config, config))
+            _LOG.info("read the configuration again: %s", news)
+            return news.as_data()
+
+    async def _read_again(self) -> Config:
+        if self._read is None:
+            raise InvalidStateError("this bridge was started without a configuration file")
+        try:
+            config = await asyncio.to_thread(self._read)
+        except ConfigError as error:
+            raise ConfigError(_shortened(str(error))) from None  # the cause may show values
+        if not self._is_serving:
+            raise InvalidStateError("the bridge is stopping")
+        return config
+
+    def _apply(self, news: Changes, config: Config) -> None:
+        former, self._config = self._config, config
+        self._client.media = config.media
+        if config.recording != former.recording:
+            self._client.recorder.change(config.recording)
+        if config.log_level != former.log_level:
+            self.change_log_level(config.log_level)
+        for account in news.removed:
+            self._remove(account)
+        for each in config.accounts:
+            if each.id in news.changed:
+                self.phones[each.id].change(each)
+        added = [
+            VoIPPhone(self._client, each, listener=self._tell) for each in config.accounts if each.id in news.added
+        ]
+        phones = self.phones | {phone.account.id: phone for phone in added}
+        self.phones.clear()
+        self.phones.update({each.id: phones[each.id] for each in config.accounts})
+        self._show()
+        for phone in added:
+            phone.start()
+        self._client.endpoint.order_lines(tuple(self.phones))
+
+    def _remove(self, account: str) -> None:
+        phone = self.phones.pop(account)
+        self._leaving.add(phone)
+        phone.leave()
+        if phone in self._leaving and not phone.calls:
+            self._has_left(phone)
+
+    def _has_left(self, phone: VoIPPhone) -> None:
+        self._leaving.remove(phone)
+        account = phone.account.id
+        if account in self.phones:  # another one of this id came meanwhile
+            self._publishing.show_calls(self.phones[account])
+        else:
+            self._publishing.forget(account)
+            self._journal.forget(account)
+
+    def change_log_level(self, level: str) -> None:
+        """Log so much until the next start, or until a reload finds another level."""
+        _PACKAGE_LOG.setLevel(level.upper())
+
+    async def restart(self) -> None:
+        """Have whoever runs the bridge begin anew, unless that would fail; errors as `reload`."""
+        await self._read_again()
+        _LOG.info("a restart was asked for")
+        self.restart_wanted.set()
 
     # --- requests ---
 
@@ -226,8 +335,8 @@ class Bridge:
 
 
 @asynccontextmanager
-async def running(config: Config) -> AsyncIterator[Running]:
-    """The bridge, from the first socket to the last goodbye.
+async def running(config: Config, *, read: Callable[[], Config] | None = None) -> AsyncIterator[Running]:
+    """The bridge, from the first socket to the last goodbye; ``read`` reads its configuration again, in a thread.
 
     Raises TransportError or BrokerError when an address is taken. On leaving it hangs up, deregisters, says offline
     and closes, each within bounded time.
@@ -238,14 +347,14 @@ async def running(config: Config) -> AsyncIterator[Running]:
         if isinstance(mqtt, EmbeddedMQTT):
             broker = await stack.enter_async_context(EmbeddedBroker(broker_settings(mqtt)))
         client = SIPClient(config.sip, media=config.media, recording=config.recording)
-        bridge = Bridge(config, client)
+        bridge = Bridge(config, client, read=read)
         settings = mqtt_settings(config, port=broker.port if broker else mqtt.port)
         session = bridge.session(settings)
         await stack.enter_async_context(session)
         handler = MQTTLogHandler(session, bridge.topics.of_bridge("logging"))
-        root = logging.getLogger("sip_bridge")
-        root.addHandler(handler)
-        stack.callback(root.removeHandler, handler)
+        _PACKAGE_LOG.addHandler(handler)
+        stack.callback(_PACKAGE_LOG.removeHandler, handler)
+        stack.callback(_PACKAGE_LOG.setLevel, _PACKAGE_LOG.level)
         await stack.enter_async_context(client)
         stack.callback(bridge.stop)
         bridge.start()
@@ -258,43 +367,13 @@ async def running(config: Config) -> AsyncIterator[Running]:
             mqtt_host=settings.host,
             mqtt_port=settings.port,
             is_broker_embedded=broker is not None,
+            reload=bridge.reload_by_signal,
+            restart_wanted=bridge.restart_wanted,
         )
 
 
-def broker_settings(mqtt: EmbeddedMQTT) -> BrokerSettings:
-    """How the embedded broker is to listen."""
-    password = str(mqtt.password) if mqtt.password is not None else None
-    return BrokerSettings(host=mqtt.host, port=mqtt.port, username=mqtt.username, password=password)
-
-
-def mqtt_settings(config: Config, *, port: int, client_id: str | None = None) -> MQTTSettings:
-    """How the bridge reaches its broker, the embedded one on loopback; anybody else with a ``client_id`` of its own."""
-    mqtt = config.mqtt
-    password = str(mqtt.password) if mqtt.password is not None else None
-    bridge_id = f"sip_bridge_{config.bridge.id}"
-    if isinstance(mqtt, EmbeddedMQTT):
-        host = "127.0.0.1" if mqtt.host == "0.0.0.0" else mqtt.host  # noqa: S104  # compared, not bound
-        return MQTTSettings(
-            host=host, port=port, username=mqtt.username, password=password, client_id=client_id or bridge_id
-        )
-    return MQTTSettings(
-        host=mqtt.host,
-        port=port,
-        username=mqtt.username,
-        password=password,
-        client_id=client_id or mqtt.client_id or bridge_id,
-        keepalive=mqtt.keepalive,
-        protocol=mqtt.protocol,
-        transport=mqtt.transport,
-        path=mqtt.path,
-        tls=_broker_tls(mqtt),
-    )
-
-
-def _broker_tls(mqtt: ExternalMQTT) -> Callable[[], ssl.SSLContext] | None:
-    if mqtt.tls is None:
-        return None
-    contexts = TLSContexts(mqtt.tls)
-    if not contexts.verifies:
-        _LOG.warning("mqtt.tls.verify is false: whoever is on the way can pose as the broker")
-    return contexts.client
+def _shortened(problems: str) -> str:
+    """As many problems as a person mends at once."""
+    lines = problems.splitlines()
+    more = len(lines) - MAX_PROBLEMS
+    return "\n".join([*lines[:MAX_PROBLEMS], *([f"and {more} more"] if more > 0 else [])])

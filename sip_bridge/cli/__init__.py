@@ -6,6 +6,7 @@ line is wrong.
 
 import asyncio
 import logging
+import signal
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from sip_bridge.cli.call import call_number
 from sip_bridge.cli.demo import run_demo
 from sip_bridge.cli.doctor import diagnose
 from sip_bridge.cli.ring import ring_once
-from sip_bridge.cli.serve import serve
+from sip_bridge.cli.serve import begin_anew, serve
 from sip_bridge.cli.trace import trace_calls
 from sip_bridge.cli.watch import watch_bridge
 from sip_bridge.errors import BrokerError, ConfigError, SipBridgeError
@@ -44,10 +45,12 @@ def commands() -> None:
 @commands.command()
 @_CONFIG
 def run(path: Path) -> None:
-    """Run the bridge until Ctrl-C or SIGTERM."""
+    """Run the bridge until Ctrl-C or SIGTERM. SIGHUP has it read its configuration again."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     settings = config.load(path)
     _log_to_stderr(settings.log_level)
-    asyncio.run(serve(settings))
+    if asyncio.run(serve(settings, path)):
+        begin_anew()
 
 
 @commands.command()

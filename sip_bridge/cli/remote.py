@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from paho.mqtt.enums import MQTTProtocolVersion
 
-from sip_bridge.bridge.service import mqtt_settings
+from sip_bridge.bridge.broker import mqtt_settings
 from sip_bridge.config import Config
 from sip_bridge.errors import SipBridgeError
 from sip_bridge.mqtt import contract

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import click
 
-from sip_bridge.cli.serve import stop_signals
+from sip_bridge.cli.serve import first_of, stop_signals
 from sip_bridge.phone.call import CallState
 from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.events import CallChanged, CallFinished, PhoneEvent
@@ -48,17 +48,8 @@ async def press_the_bell(
         phone.start()
         say(f"Calling {uri} from {STATION.name}.")
         await phone.dial(uri, timeout=ring_seconds)
-        await _first_of(over, answered, stop)
+        await first_of(over, answered, stop)
         if answered.is_set() and not stop.is_set():
-            await _first_of(over, stop, timeout=talk_seconds)
+            await first_of(over, stop, timeout=talk_seconds)
         phone.stop()
     return answered.is_set()
-
-
-async def _first_of(*events: asyncio.Event, timeout: float | None = None) -> None:  # noqa: ASYNC109  # passed on
-    waiting = [asyncio.create_task(event.wait(), name="wait") for event in events]
-    try:
-        await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in waiting:
-            task.cancel()

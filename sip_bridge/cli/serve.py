@@ -2,28 +2,71 @@
 
 import asyncio
 import contextlib
+import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from sip_bridge import __version__
 from sip_bridge.bridge.service import Running, running
-from sip_bridge.config import Config
+from sip_bridge.config import Config, load
 from sip_bridge.phone.settings import DirectAccount
 from sip_bridge.phone.transport.addresses import local_address_towards
 from sip_bridge.sip.uri import format_host_port
 
 
-async def serve(config: Config) -> None:
-    """Run until a signal asks to stop."""
+async def serve(config: Config, path: Path) -> bool:
+    """Run until a signal asks to stop, or a request to restart: then it is True. SIGHUP reads ``path`` again."""
     with stop_signals() as stop:
-        async with running(config) as bridge:
-            for line in introduction(config, bridge):
-                click.echo(line)
-            await stop.wait()
+        async with running(config, read=partial(load, path)) as bridge:
+            with _hangup_signal(stop, bridge.reload):
+                for line in introduction(config, bridge):
+                    click.echo(line)
+                await first_of(stop, bridge.restart_wanted)
             click.echo("Stopping: hanging up, deregistering, saying goodbye.")
     click.echo("Stopped.")
+    return not stop.is_set()
+
+
+@contextlib.contextmanager
+def _hangup_signal(stop: asyncio.Event, reload: Callable[[], None]) -> Iterator[None]:
+    """SIGHUP reloads; but when it says that the terminal we were started from is gone, we stop."""
+    had_terminal = sys.stdin is not None and sys.stdin.isatty()
+
+    def on_signal() -> None:
+        if had_terminal and not os.isatty(0):
+            stop.set()
+        else:
+            reload()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, on_signal)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # too late to reload, and no reason to die
+
+
+def begin_anew() -> NoReturn:
+    """Become the command that started this process, in a process of the same id: a new version is run, too."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # our own command line
+
+
+async def first_of(*events: asyncio.Event, timeout: float | None = None) -> None:  # noqa: ASYNC109  # passed on
+    """Wait until one of them is set, or for ``timeout`` seconds."""
+    waiting = [asyncio.create_task(event.wait(), name="wait") for event in events]
+    try:
+        await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
 
 
 @contextlib.contextmanager

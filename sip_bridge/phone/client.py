@@ -65,7 +65,7 @@ class SIPClient:
         self._resolver = Resolver(reaches=self.transports.reaches)
         self._tasks = asyncio.TaskGroup()
         self._users: dict[str, LineUser] = {}
-        self._line_of: dict[str, str] = {}
+        self._user_of: dict[str, LineUser] = {}  # a call stays with the user that its line had
         self._flushing = False
         self._timer: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
@@ -96,7 +96,7 @@ class SIPClient:
         if self._watch is not None:
             self._watch.cancel()
         self._network.stop()
-        for user in self._users.values():
+        for user in {*self._users.values(), *self._user_of.values()}:
             user.close()
         await self.recorder.close()
         await self.transports.close()
@@ -129,6 +129,17 @@ class SIPClient:
         """Serve a line; its events go to ``user``."""
         self._users[line.id] = user
         self.endpoint.add_line(line)
+
+    def change_line(self, line: Line) -> None:
+        """Serve a line otherwise from now on; see `Endpoint.change_line`."""
+        self.endpoint.change_line(line, self.now)
+        self.flush()
+
+    def remove_line(self, line: str) -> None:
+        """Serve a line no more; its user goes on to hear of the calls that it has."""
+        del self._users[line]
+        self.endpoint.remove_line(line, self.now)
+        self.flush()
 
     def flush(self) -> None:
         """Carry out what the core decided; call it after every order."""
@@ -182,19 +193,19 @@ class SIPClient:
 
     def is_busy(self) -> bool:
         """Whether a peer may need the connection that it made later: a call is up, or somebody watches a line."""
-        return bool(self._line_of) or self.endpoint.watchers > 0
+        return bool(self._user_of) or self.endpoint.watchers > 0
 
     def _dispatch(self, event: Event) -> None:
         if isinstance(event, LineEvent):
-            self._users[event.line].handle(event)
+            if event.line in self._users:  # else it was removed with a request unanswered
+                self._users[event.line].handle(event)
             return
         match event:
             case CallReceived(call=call, line=line) | CallPlaced(call=call, line=line):
-                self._line_of[call] = line
-                self._users[line].handle(event)
+                user = self._user_of[call] = self._user_of.get(call) or self._users[line]
+                user.handle(event)
             case _:
-                line = self._line_of[event.call]
-                self._users[line].handle(event)
+                self._user_of[event.call].handle(event)
 
     def start_task(
         self, work: Coroutine[object, object, None], *, name: str, on_error: Callable[[], None] = lambda: None
@@ -204,7 +215,7 @@ class SIPClient:
 
     def forget_call(self, call: str) -> None:
         """The call is over and its phone has seen it."""
-        self._line_of.pop(call, None)
+        self._user_of.pop(call, None)
 
     def _set_timer(self) -> None:
         deadline = self.endpoint.next_deadline

@@ -75,14 +75,49 @@ class VoIPPhone:
         """Serve the line, and register it if it has a registrar; MediaError for a codec that there is not."""
         check_codecs(self.account.codecs)
         self.client.add_line(line_of(self.account), self)
+        self._warn_of_readable_keys()
+        if isinstance(self.account, RegisteredAccount):
+            self.register()
+
+    def change(self, account: Account) -> None:
+        """Go by other settings of the same account: calls that are up go on; errors as `start`.
+
+        It registers anew where that changed, unless `unregister` ended it.
+        """
+        check_codecs(account.codecs)
+        former, self.account = self.account, account
+        if account.dtmf.codes != former.dtmf.codes:
+            self.codes = CodeLock(account.dtmf.codes)
+        if isinstance(account, DirectAccount):
+            self.registration = None
+        if line_of(account) != line_of(former):
+            self.client.change_line(line_of(account))
+        if (account.srtp, account.transport) != (former.srtp, former.transport):
+            self._warn_of_readable_keys()
+
+    def _warn_of_readable_keys(self) -> None:
         if self.account.srtp is not SRTPPolicy.OFF and self.account.transport != "tls":
             _LOG.warning(
                 "%s: the keys of srtp travel readable over %s: only transport: tls keeps them from others on the way",
                 self.account.id,
                 self.account.transport,
             )
-        if isinstance(self.account, RegisteredAccount):
-            self.register()
+
+    def leave(self) -> None:
+        """Be a phone no more: hang up every call, unsubscribe and deregister.
+
+        A call that still waits for its ACK ends later; the listener hears of it.
+        """
+        for call in list(self.calls.values()):
+            with contextlib.suppress(InvalidStateError):  # the end of another one took it along
+                if call.is_ringing:
+                    call.reject(SIPStatus.TEMPORARILY_UNAVAILABLE)
+                else:
+                    call.hangup()
+        self.client.remove_line(self.account.id)
+        for waiting in self._outcomes.values():
+            if not waiting.done():
+                waiting.set_exception(InvalidStateError(f"there is no account {self.account.id!r} any more"))
 
     def stop(self) -> None:
         """Hang up every call, unsubscribe and deregister; the client waits, bounded, for the answers."""

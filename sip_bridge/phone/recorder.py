@@ -56,6 +56,13 @@ class Recorder:
             self._thread.submit(_tend, self._folder)
             self._timer = asyncio.get_running_loop().call_later(TIDY_INTERVAL, self.start)
 
+    def change(self, settings: RecordingSettings | None) -> None:
+        """Record to another folder or with other bounds from now on; what is being recorded stays where it is."""
+        self._folder = None if settings is None else RecordingFolder(settings)
+        if self._timer is not None:
+            self._timer.cancel()
+        self.start()
+
     async def close(self) -> None:
         """End every recording, and wait, bounded, until the disk has them."""
         self._is_closed = True

@@ -1,4 +1,7 @@
-"""The lines of an endpoint, which are added, changed and removed while calls go on, and their registrations."""
+"""The lines of an endpoint, which are added, changed and removed while calls go on, and their registrations.
+
+RFC 3261 §10.2.2.
+"""
 
 from dataclasses import replace
 

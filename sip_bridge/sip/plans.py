@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from sip_bridge.errors import InvalidStateError
 from sip_bridge.sip.auth import Authenticator
 from sip_bridge.sip.client_request import HeaderList, Plan
 from sip_bridge.sip.dialog import Dialog
@@ -50,8 +51,10 @@ class Origins:
         self._authenticators = authenticators
 
     def of(self, line_id: str, target: str) -> Origin:
-        """LocalProtocolError for a target that is none."""
-        line = self._policy.lines[line_id]
+        """LocalProtocolError for a target that is none, InvalidStateError for a line that was removed."""
+        line = self._policy.lines.get(line_id)
+        if line is None:
+            raise InvalidStateError(f"there is no line {line_id}")
         return Origin(
             line=line,
             target=target_uri(line, target),

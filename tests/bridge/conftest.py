@@ -80,6 +80,12 @@ class Mqtt:
         response: contract.Response = await self.until(lambda t, _: t == topic)
         return response
 
+    async def ask(self, verb: str, payload: str = "") -> contract.Response:
+        """Publish a request to the bridge as a whole and wait for its response."""
+        self.watcher.publish(TOPICS.of_bridge("request", verb), payload)
+        response: contract.Response = await self.until(lambda t, _: t == TOPICS.of_bridge("response", verb))
+        return response
+
     def latest(self, topic: str) -> Any:
         """The last payload seen on a topic."""
         return next(payload for seen, payload in reversed(self.seen) if seen == topic)
@@ -105,6 +111,8 @@ PAYLOADS: dict[str, type] = {
 
 def decoded(message: Seen) -> Any:
     topic = TOPICS.parse(message.topic)
+    if not message.payload:
+        return None  # how MQTT removes a retained message
     if topic is not None and topic.kind == "event":
         return contract.decode_event(message.payload)
     if topic is not None and topic.kind in PAYLOADS:
@@ -159,11 +167,17 @@ async def bridge() -> AsyncIterator[Running]:
         yield started
 
 
-@pytest.fixture
-async def mqtt(bridge: Running) -> AsyncIterator[Mqtt]:
+@asynccontextmanager
+async def client_of(bridge: Running) -> AsyncIterator[Mqtt]:
     async with watching(bridge.mqtt_host, bridge.mqtt_port, "#") as watcher:
         client = Mqtt(watcher=watcher)
         await client.until(lambda topic, payload: topic.endswith("/state") and payload.state == "online")
+        yield client
+
+
+@pytest.fixture
+async def mqtt(bridge: Running) -> AsyncIterator[Mqtt]:
+    async with client_of(bridge) as client:
         yield client
 
 

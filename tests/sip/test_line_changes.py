@@ -354,3 +354,9 @@ def test_the_mailbox_of_another_registrar_is_followed_once_it_knows_the_line(
     notify(wire, pbx, carol)
     change(wire, carol, replace(line_of(registrar=OTHER), message_waiting=True))
     assert (pbx.last("SUBSCRIBE").get("expires"), other.last("SUBSCRIBE").get("expires")) == ("0", "3600")
+
+
+def test_a_removed_line_calls_nobody(wire: Wire, carol: Party, pbx: Registrar) -> None:
+    carol.do(carol.endpoint.remove_line, "line")
+    with pytest.raises(InvalidStateError):
+        carol.endpoint.invite("line", "200", OFFER, wire.now)
