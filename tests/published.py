@@ -75,6 +75,9 @@ def check_published(messages: Iterable[tuple[str, str]], topics: Topics) -> None
         name = schema_name(topic, topics)
         if name is None:
             continue
+        if not text:  # how MQTT removes what was retained
+            assert topic.rpartition("/")[2] in contract.RETAINED_OF_ACCOUNT, topic
+            continue
         payload = json.loads(text)
         validator(name).validate(payload)
         assert payload.keys() <= known_keys(name), topic

@@ -24,6 +24,7 @@ SCHEMA: Final = 1
 DEFAULT_BASE_TOPIC: Final = "sip_bridge"
 DISCOVERY_ROOT: Final = "sip_bridge/discovery"  # fixed, so that a bridge with another base topic is found too
 RESERVED_IDS: Final = frozenset({"discovery"})
+RETAINED_OF_ACCOUNT: Final = ("registration", "call", "last_call", "settings", "messages")
 MAX_PAYLOAD: Final = 65536  # bytes; a longer request is refused unread
 MAX_TRANSACTION: Final = 256  # characters; the bridge remembers them
 
@@ -751,7 +752,7 @@ AccountRequest = (
     | Register
     | Unregister
 )
-BridgeRequest = HealthCheck | Trace
+BridgeRequest = HealthCheck | Trace | Reload | ChangeLogLevel | Restart
 
 # verb -> class, and the key that a bare value (``mosquitto_pub -t .../dial -m 100``) fills
 ACCOUNT_VERBS: Final[Mapping[str, tuple[type[AccountRequest], str | None]]] = {
@@ -779,6 +780,9 @@ ACCOUNT_VERBS: Final[Mapping[str, tuple[type[AccountRequest], str | None]]] = {
 BRIDGE_VERBS: Final[Mapping[str, tuple[type[BridgeRequest], str | None]]] = {
     "health_check": (HealthCheck, None),
     "trace": (Trace, "seconds"),
+    "reload": (Reload, None),
+    "log_level": (ChangeLogLevel, "level"),
+    "restart": (Restart, None),
 }
 
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from sip_bridge.bridge.service import Running, running
-from sip_bridge.config import load
+from sip_bridge.config import Config, load
 from sip_bridge.mqtt import contract
 from sip_bridge.phone.call import CallState
 from tests.bridge.conftest import TOPICS, Mqtt, Phone, as_json, client_of, config_of, ringing_uri
@@ -248,11 +249,24 @@ async def test_without_a_file_there_is_nothing_to_reload() -> None:
             assert response.error.code == "wrong_state"
 
 
-async def test_a_reload_that_comes_with_the_end_is_not_done(file: File, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_reload_whose_file_is_read_when_the_bridge_stops_is_not_done(
+    file: File, station: Phone, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "sip_bridge")
-    async with running(load(file.path), read=lambda: load(file.path)) as bridge, client_of(bridge):
+    stops = threading.Event()
+
+    def read() -> Config:
+        assert stops.wait(5)
+        return load(file.path)
+
+    async with running(load(file.path), read=read) as bridge, client_of(bridge) as mqtt:
+        await station.call(f"sip:door@127.0.0.1:{file.sip_port}")
+        await mqtt.event("RINGING")
         file.write(GATE)
         bridge.reload()
+        hung_up = asyncio.create_task(station.finished())
+        hung_up.add_done_callback(lambda _: stops.set())
+    assert hung_up.done()
     assert [each for each in caplog.records if "again" in each.getMessage()] == []
 
 

@@ -36,12 +36,17 @@ class Bridge:
 
     def start(self) -> None:
         """Start it; it listens when this returns."""
+        self.configure(self._accounts)
+        self.process.start_until("mosquitto_sub")
+
+    def configure(self, accounts: str) -> None:
+        """Write the configuration with these accounts; one that runs has to be told."""
+        self._accounts = accounts
         self._config.write_text(
             f"mqtt: {{host: {LOOPBACK}, port: {self._broker.port}}}\n"
             f"sip: {{bind: {LOOPBACK}, port: {self.port}, rtp_ports: {self._rtp}-{self._rtp + _RTP_PORTS - 1}}}\n"
-            f"accounts:\n{self._accounts}"
+            f"accounts:\n{accounts}"
         )
-        self.process.start_until("mosquitto_sub")
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """Ask it to stop, as Ctrl-C does; the exit code."""
