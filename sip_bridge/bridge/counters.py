@@ -30,6 +30,7 @@ SIP_COUNTERS: Final[Mapping[str, str]] = {  # of the SIP engine; a test holds th
 BRIDGE_COUNTERS: Final[Mapping[str, str]] = {
     "dropped_events": "MQTT events that were lost, since too many waited for a broker that was away.",
     "dropped_requests": "MQTT requests that were not done: retained ones, and those refused as `busy` in a flood.",
+    "refused_messages": "Messages that the MQTT broker did not take: no right to publish there, or too long for it.",
     "untraced_messages": "SIP messages that a running `trace` did not show, since there were too many a second.",
 }
 COUNTERS: Final[Mapping[str, str]] = {**SIP_COUNTERS, **BRIDGE_COUNTERS}

@@ -147,6 +147,7 @@ class Bridge:
         """Each of them from the start on, though it be 0, so that nobody's graph has gaps."""
         own = {
             "dropped_events": self._mqtt.dropped,
+            "refused_messages": self._mqtt.refused,
             "dropped_requests": self.dropped_requests,
             "untraced_messages": self._trace.dropped,
         }

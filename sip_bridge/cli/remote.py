@@ -110,8 +110,8 @@ class Remote:
             version,
             will=None,
             on_message=self._received,
-            on_acknowledged=lambda _: None,
-            on_refused=self._refused,
+            on_acknowledged=self._acknowledged,
+            on_unsubscribed=lambda _, why: self._refused(f"refused a subscription: {why}"),
         )
         ended = await connection.open()
         if ended is None:
@@ -121,6 +121,10 @@ class Remote:
     async def _watch_end(self, connection: Connection) -> None:
         await connection.ended()
         self._refused("closed the connection")
+
+    def _acknowledged(self, _number: int, refusal: str | None) -> None:
+        if refusal is not None:
+            self._refused(f"refused a message: {refusal}")
 
     def _refused(self, text: str) -> None:
         """Nobody waits any longer for what won't come."""

@@ -7,9 +7,11 @@ before the loop first sees the client. A connection is used once, so no state of
 """
 
 import asyncio
+import logging
 import os
 import socket
 import ssl
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,17 +21,19 @@ from typing import Any, Final, Literal
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from paho.mqtt.properties import MQTTException, Properties  # type: ignore[attr-defined]  # where paho 2.1 has it
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from sip_bridge.mqtt.daemon_thread import in_thread
+from sip_bridge.mqtt.limits import Limits
+
+_LOG: Final = logging.getLogger(__name__)
 
 ProtocolVersion = Literal["auto", "5", "3.1.1"]
 Transport = Literal["tcp", "websockets"]
 
 CONNACK_TIMEOUT: Final = 10.0  # seconds from the TCP connect to the broker's answer
-WINDOW: Final = 20  # messages on their way at once; MQTT 5's Receive Maximum may ask for fewer
 MAX_PACKET: Final = 128 * 1024  # bytes that an MQTT 5 broker may send us at once: twice the longest payload we read
 
 
@@ -82,14 +86,26 @@ class Failure(StrEnum):
     UNREACHABLE = "unreachable"
     UNSUPPORTED_VERSION = "unsupported version"
     REFUSED = "refused"
+    TAKEN_OVER = "taken over"
+    NO_RETAINED_WILL = "no retained will"
+    NO_SUCH_QOS = "no such QoS"
     LOST = "lost"
 
 
-_FAILURES: Final = {  # MQTT 5 §3.2.2.2; paho translates the codes of MQTT 3.1.1
+_FAILURES: Final = {  # MQTT 5 §2.4; paho translates the codes of MQTT 3.1.1
     "Bad user name or password": Failure.REFUSED,
     "Not authorized": Failure.REFUSED,
+    "Bad authentication method": Failure.REFUSED,
+    "Client identifier not valid": Failure.REFUSED,
+    "Banned": Failure.REFUSED,
     "Unsupported protocol version": Failure.UNSUPPORTED_VERSION,
+    "Session taken over": Failure.TAKEN_OVER,
+    "Retain not supported": Failure.NO_RETAINED_WILL,
+    "QoS not supported": Failure.NO_SUCH_QOS,
 }
+# What paho raises on bytes that are no MQTT.
+_NO_MQTT: Final = (MQTTException, AssertionError, IndexError, KeyError, ValueError, TypeError, struct.error)
+BROKEN: Final = "the connection broke"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +118,11 @@ class Ended:
 
 
 class Connection:
-    """One connection; `open` it, `send`, and wait for `ended`. ``on_acknowledged`` gets what `send` returned."""
+    """One connection; `open` it, `send`, and wait for `ended`.
+
+    ``on_acknowledged`` gets what `send` returned, and why the broker refused it if it did; ``on_unsubscribed`` the
+    filters of a subscription that was refused, and why.
+    """
 
     def __init__(
         self,
@@ -111,16 +131,17 @@ class Connection:
         *,
         will: Message | None,
         on_message: Callable[[InboundMessage], None],
-        on_acknowledged: Callable[[int], None],
-        on_refused: Callable[[str], None],
+        on_acknowledged: Callable[[int, str | None], None],
+        on_unsubscribed: Callable[[tuple[str, ...], str], None],
     ) -> None:
-        self.window = WINDOW
+        self.limits = Limits()
         self._settings = settings
         self._version = version
         self._will = will
         self._on_message = on_message
         self._on_acknowledged = on_acknowledged
-        self._on_refused = on_refused
+        self._on_unsubscribed = on_unsubscribed
+        self._subscriptions: dict[int | None, tuple[str, ...]] = {}
         self._loop = asyncio.get_running_loop()
         self._accepted = self._loop.create_future()
         self._ended: asyncio.Future[Ended] = self._loop.create_future()
@@ -158,9 +179,15 @@ class Connection:
             return
         if self._version is MQTTProtocolVersion.MQTTv5:
             options = SubscribeOptions(qos=1, retainAsPublished=as_published)
-            self._client.subscribe([(each, options) for each in filters])
+            _, number = self._client.subscribe([(each, options) for each in filters])
         else:
-            self._client.subscribe([(each, 1) for each in filters])
+            _, number = self._client.subscribe([(each, 1) for each in filters])
+        self._subscriptions[number] = filters
+
+    def fits(self, message: Message) -> bool:
+        """Whether the broker takes a packet as large as this message needs."""
+        correlation_data = message.correlation_data or b""
+        return self.limits.fits(len(message.topic.encode()) + len(message.payload), len(correlation_data))
 
     def send(self, message: Message) -> int:
         """Hand a message to the broker; the number comes back through ``on_acknowledged``."""
@@ -170,7 +197,9 @@ class Connection:
         if message.correlation_data is not None and self._version is MQTTProtocolVersion.MQTTv5:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.CorrelationData = message.correlation_data
-        return self._client.publish(message.topic, message.payload, message.qos, message.retain, properties).mid
+        qos = min(message.qos, self.limits.max_qos)
+        retain = message.retain and self.limits.retains
+        return self._client.publish(message.topic, message.payload, qos, retain, properties).mid
 
     async def ended(self) -> Ended:
         """Wait for the end."""
@@ -184,9 +213,10 @@ class Connection:
 
     def abort(self, reason: str = "dropped") -> None:
         """Drop the connection without a word, so that the broker publishes the will."""
-        if self._client is not None and (sock := self._client.socket()) is not None:
-            self._client.on_socket_close = None
-            self._client.on_socket_unregister_write = None
+        client = self._client
+        if client is not None and (sock := client.socket()) is not None and sock.fileno() >= 0:
+            client.on_socket_close = None
+            client.on_socket_unregister_write = None
             self._loop.remove_reader(sock)
             self._loop.remove_writer(sock)
             sock.close()
@@ -235,7 +265,7 @@ class Connection:
     def _attach(self, client: Client) -> None:
         sock = client.socket()
         if sock is None:
-            self._end(Failure.LOST, "the connection broke")
+            self._end(Failure.LOST, BROKEN)
             return
         _send_at_once(sock.fileno())
         self._client = client
@@ -247,9 +277,13 @@ class Connection:
         self._watch_keepalive(client)
 
     def _read(self, client: Client) -> None:
-        client.loop_read()
-        while _has_pending(client):  # decrypted already, so the socket wakes nobody for it
+        try:
             client.loop_read()
+            while _has_pending(client):  # decrypted already, so the socket wakes nobody for it
+                client.loop_read()
+        except _NO_MQTT as error:
+            _LOG.debug("bytes of the broker that paho can't read: %r", error)
+            self.abort("it does not speak MQTT as it should")
 
     def _start_writing(self, client: Client, _userdata: Any, sock: Any) -> None:
         self._loop.add_writer(sock, client.loop_write)
@@ -261,18 +295,21 @@ class Connection:
         self._loop.remove_reader(sock)
 
     def _watch_keepalive(self, client: Client) -> None:
+        if self._keepalive_timer is not None:
+            self._keepalive_timer.cancel()
         client.loop_misc()
         if not self._ended.done():  # a broker may ask for another keep-alive, or for none
             self._keepalive_timer = self._loop.call_later((client.keepalive or 60) / 4, self._watch_keepalive, client)
 
     def _connected(
-        self, _client: Client, _userdata: Any, _flags: Any, reason: ReasonCode, given: Properties | None
+        self, client: Client, _userdata: Any, _flags: Any, reason: ReasonCode, given: Properties | None
     ) -> None:
         if not reason.is_failure:
-            self.window = min(WINDOW, getattr(given, "ReceiveMaximum", WINDOW))
+            self.limits = Limits.of(given)
             if not self._accepted.done():
                 self._accepted_at = self._loop.time()
                 self._accepted.set_result(None)
+            self._loop.call_soon(self._watch_keepalive, client)  # the broker may have set another
             return
         text = reason.getName()
         self._end(_FAILURES.get(text, Failure.LOST), text)
@@ -280,8 +317,8 @@ class Connection:
     def _disconnected(self, _client: Client, _userdata: Any, _flags: Any, reason: ReasonCode, _given: Any) -> None:
         text = reason.getName()
         # Brokers that predate MQTT 5 may hang up instead of answering.
-        failure = Failure.LOST if self._accepted.done() else Failure.UNSUPPORTED_VERSION
-        self._end(failure, "the connection broke" if text == "Unspecified error" else text)
+        failure = _FAILURES.get(text, Failure.LOST) if self._accepted.done() else Failure.UNSUPPORTED_VERSION
+        self._end(failure, BROKEN if text == "Unspecified error" else text)
 
     def _end(self, failure: Failure, reason: str) -> None:
         if self._keepalive_timer is not None:
@@ -307,14 +344,13 @@ class Connection:
         self._loop.call_soon(self._on_message, inbound)
 
     def _published(self, _client: Client, _userdata: Any, mid: int, reason: ReasonCode, _given: Any) -> None:
-        if reason.is_failure:
-            self._on_refused(f"refused a message: {reason.getName()}")
-        self._on_acknowledged(mid)
+        self._on_acknowledged(mid, reason.getName() if reason.is_failure else None)
 
-    def _subscribed(self, _client: Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _given: Any) -> None:
-        refused = [reason for reason in reasons if reason.is_failure]
+    def _subscribed(self, _client: Client, _userdata: Any, mid: int, reasons: list[ReasonCode], _given: Any) -> None:
+        filters = self._subscriptions.pop(mid, ())
+        refused = [(each, reason) for each, reason in zip(filters, reasons, strict=False) if reason.is_failure]
         if refused:
-            self._on_refused(f"refused a subscription, so requests may not arrive: {refused[0].getName()}")
+            self._on_unsubscribed(tuple(each for each, _ in refused), refused[0][1].getName())
 
 
 def _close(client: Client) -> None:

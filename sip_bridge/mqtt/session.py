@@ -15,7 +15,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, Self
 
@@ -23,6 +23,7 @@ from paho.mqtt.enums import MQTTProtocolVersion
 
 from sip_bridge.errors import LocalProtocolError
 from sip_bridge.mqtt.connection import (
+    BROKEN,
     Connection,
     Ended,
     Failure,
@@ -34,27 +35,33 @@ from sip_bridge.mqtt.connection import (
     is_valid_topic,
 )
 from sip_bridge.mqtt.outbox import Kept, Outbox
+from sip_bridge.mqtt.report import Report
 
 __all__ = ["InboundMessage", "MQTTSession", "MQTTSettings", "ProtocolVersion", "RetryDelays", "Transport"]
 
 HOME_ASSISTANT_STATUS: Final = "homeassistant/status"
 MAX_WAITING: Final = 1000  # events
 MAX_WAITING_BYTES: Final = 8 * 1024 * 1024  # of their payloads
+ACKNOWLEDGE_TIMEOUT: Final = 30.0  # seconds after which a broker that answers pings only is given up
+_FLAPPING: Final = 2  # short connections after which no further one is told of before it has lasted
 
 _LOG: Final = logging.getLogger(__name__)
 _V5: Final = MQTTProtocolVersion.MQTTv5
 _V311: Final = MQTTProtocolVersion.MQTTv311
 _VERSIONS: Final = {"auto": (_V5, _V311), "5": (_V5,), "3.1.1": (_V311,)}
-_VERSION_NAMES: Final = {_V5: "5", _V311: "3.1.1"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryDelays:
-    """Seconds between connects: doubled from ``first`` to ``most``, and ``refused`` after a wrong password."""
+    """Seconds between connects: doubled from ``first`` to ``most``, and ``refused`` after a wrong password.
+
+    Only after a connection that was ``stable`` for so long they begin anew.
+    """
 
     first: float = 1.0
     most: float = 60.0
     refused: float = 60.0
+    stable: float = 60.0
 
 
 class MQTTSession:
@@ -78,9 +85,12 @@ class MQTTSession:
         max_waiting: int = MAX_WAITING,
         retry: RetryDelays = RetryDelays(),
         stop_timeout: float = 3.0,
+        acknowledge_timeout: float = ACKNOWLEDGE_TIMEOUT,
     ) -> None:
-        self.dropped = 0
+        self.dropped = 0  # events for which there was no room
+        self.refused = 0  # messages that the broker did not take
         self._settings = settings
+        self._report = Report(settings)
         self._will = Message(topic=will[0], payload=will[1].encode(), retain=True)
         self._filters = filters
         self._on_message = on_message
@@ -90,6 +100,7 @@ class MQTTSession:
         self._max_waiting = max_waiting
         self._retry = retry
         self._stop_timeout = stop_timeout
+        self._acknowledge_timeout = acknowledge_timeout
         self._former: dict[str, bytes | None] = {}  # what a former run retained and this one has not yet
         self._retained: dict[str, bytes] = {}
         self._kept: set[str] = set()  # topics of `_retained` whose payloads are kept
@@ -101,7 +112,9 @@ class MQTTSession:
         self._tasks = asyncio.TaskGroup()
         self._runner: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
-        self._said = ""
+        self._delay = retry.first
+        self._short_lived = 0  # connections one after the other that ended soon after they began
+        self._timers: dict[str, asyncio.TimerHandle] = {}  # of the connection
         self._stopping = False
 
     @property
@@ -201,33 +214,40 @@ class MQTTSession:
             self._pump()
 
     async def _run(self) -> None:
-        delay = self._retry.first
         while True:
             ended = await self._connect_and_stay()
-            if ended.lasted is not None and ended.lasted > 2 * delay:  # a ping-pong of equal client ids does not last
-                delay = self._retry.first
-            wait = self._retry.refused if ended.failure is Failure.REFUSED else delay
+            wait = self._retry.refused if ended.failure is Failure.REFUSED else self._delay
             await asyncio.sleep(wait * random.uniform(0.75, 1.25))  # noqa: S311  # spreads many bridges, hides nothing
-            delay = min(2 * delay, self._retry.most)
+            self._delay = min(2 * self._delay, self._retry.most)
 
     async def _connect_and_stay(self) -> Ended:
-        for version in _VERSIONS[self._settings.protocol]:
-            ended = await self._connect_as(version)
-            if ended.failure is not Failure.UNSUPPORTED_VERSION:
-                break
-        if ended.lasted is None:
-            hint = "; check username and password" if ended.failure is Failure.REFUSED else ""
-            self._say(logging.WARNING, f"no connection to the MQTT broker at {self._where}: {ended.reason}{hint}")
-        return ended
+        """One connection, as good a one as the broker accepts."""
+        will = self._will
+        version, *older = _VERSIONS[self._settings.protocol]
+        while True:
+            ended = await self._connect_as(version, will)
+            if ended.lasted is not None:
+                return ended
+            match ended.failure:
+                case Failure.UNSUPPORTED_VERSION if older:
+                    version = older.pop(0)
+                case Failure.NO_RETAINED_WILL if will.retain:
+                    will = replace(will, retain=False)
+                case Failure.NO_SUCH_QOS if will.qos > 0:
+                    will = replace(will, qos=0)
+                case _:
+                    self._short_lived = 0
+                    self._report.trouble("no connection to", ended)
+                    return ended
 
-    async def _connect_as(self, version: MQTTProtocolVersion) -> Ended:
+    async def _connect_as(self, version: MQTTProtocolVersion, will: Message) -> Ended:
         connection = Connection(
             self._settings,
             version,
-            will=self._will,
+            will=will,
             on_message=self._received,
             on_acknowledged=self._acknowledged,
-            on_refused=self._say_refused,
+            on_unsubscribed=self._unsubscribed,
         )
         try:
             ended = await connection.open()
@@ -238,25 +258,52 @@ class MQTTSession:
             return ended
         finally:
             self._connection = None
+            for timer in self._timers.values():
+                timer.cancel()
             connection.abort()
 
     def _begin(self, connection: Connection, version: MQTTProtocolVersion) -> None:
-        self._say(logging.INFO, f"connected to the MQTT broker at {self._where} (MQTT {_VERSION_NAMES[version]})")
+        if self._short_lived < _FLAPPING:
+            self._report.connected(version)
+        else:
+            loop = asyncio.get_running_loop()
+            self._timers["connected"] = loop.call_later(self._retry.stable, self._report.connected, version)
+        self._report.limits(connection.limits)
         self._connection = connection
         connection.subscribe(self._filters, as_published=True)
         connection.subscribe((HOME_ASSISTANT_STATUS,))
         self.republish()
         self._on_connect()
+        self._watch_acknowledgements(connection)
 
     def _end(self, ended: Ended) -> None:
+        is_short = ended.lasted is not None and ended.lasted < self._retry.stable
+        self._short_lived = self._short_lived + 1 if is_short else 0
+        if not is_short:
+            self._delay = self._retry.first
+        if ended.failure is Failure.TAKEN_OVER:  # the other one will be back, and so are we: no line a turn of these
+            self._short_lived = max(self._short_lived, _FLAPPING)
+        elif self._short_lived > _FLAPPING and ended.reason == BROKEN:  # MQTT 3.1.1 has no word for it
+            client_id = self._settings.client_id
+            ended = replace(ended, reason=f"{BROKEN} soon, again; perhaps another client has the id {client_id!r} too")
         if not self._stopping:
-            self._say(logging.WARNING, f"lost the MQTT broker at {self._where}: {ended.reason}")
+            self._report.trouble("lost", ended)
         unacknowledged = [each for each in self._in_flight.values() if not each.retain and each.qos > 0]
         self._in_flight.clear()
         self._to_retain.clear()
         self._events.extendleft(reversed(unacknowledged))
         self._connection = None
         self._drop_oldest()
+
+    def _watch_acknowledgements(self, connection: Connection, before: int | None = None) -> None:
+        """Give up a broker that acknowledges nothing: its next connection may, and the will tells that we are away."""
+        oldest = next(iter(self._in_flight), None)
+        if oldest is not None and oldest == before:
+            connection.abort("it acknowledges nothing that it is sent")
+            return
+        self._timers["acknowledgements"] = asyncio.get_running_loop().call_later(
+            self._acknowledge_timeout, self._watch_acknowledgements, connection, oldest
+        )
 
     async def _stop(self) -> None:
         self._stopping = True
@@ -279,7 +326,7 @@ class MQTTSession:
     def _pump(self) -> None:
         """Send what waits as far as the window allows: retained topics first, then events."""
         connection = self._connection
-        while connection is not None and len(self._in_flight) < connection.window:
+        while connection is not None and len(self._in_flight) < connection.limits.window:
             if self._to_retain:
                 topic = next(iter(self._to_retain))
                 del self._to_retain[topic]
@@ -288,19 +335,37 @@ class MQTTSession:
                 message = self._events.popleft()
             else:
                 break
-            self._in_flight[connection.send(message)] = message
+            if connection.fits(message):
+                self._in_flight[connection.send(message)] = message
+            else:
+                self._refused(message, f"it takes packets of {connection.limits.max_packet} bytes at most")
         if self._in_flight:
             self._idle.clear()
         else:
             self._idle.set()
 
-    def _acknowledged(self, number: int) -> None:
+    def _acknowledged(self, number: int, refusal: str | None) -> None:
         message = self._in_flight.pop(number, None)
-        if message is not None and message.keep:
+        if message is not None and refusal is not None:
+            self._refused(message, refusal)
+        elif message is not None and message.keep:
             self._changed()
-        if message is not None and message.retain and not message.payload:
+        elif message is not None and message.retain and not message.payload:
             self._forget(message.topic)
         self._pump()
+
+    def _refused(self, message: Message, why: str) -> None:
+        """The broker does not want a message; it would not the next time either."""
+        self.refused += 1
+        self._report.warn_once(f"does not take all messages: {why}", f"; {message.topic} is the first")
+        if message.keep:
+            self._changed()
+
+    def _unsubscribed(self, filters: tuple[str, ...], why: str) -> None:
+        named = " and ".join(filters)
+        self._report.warn_once(
+            f"refused the subscription to {named}: {why}", "; what is published there does not arrive"
+        )
 
     def _forget(self, topic: str) -> None:
         """A topic is cleared at the broker, unless it was set again meanwhile."""
@@ -339,19 +404,6 @@ class MQTTSession:
         elif message.payload == b"online" and not message.retained:
             self.republish()
             self._on_home_assistant_online()
-
-    @property
-    def _where(self) -> str:
-        return f"{self._settings.host}:{self._settings.port}"
-
-    def _say_refused(self, text: str) -> None:
-        self._say(logging.WARNING, f"the MQTT broker at {self._where} {text}")
-
-    def _say(self, level: int, text: str) -> None:
-        """Log on change only."""
-        if text != self._said:
-            self._said = text
-            _LOG.log(level, "%s", text)
 
 
 def _checked(topic: str) -> str:

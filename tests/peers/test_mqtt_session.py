@@ -174,6 +174,12 @@ class Recorder:
     async def message(self) -> InboundMessage:
         return await asyncio.wait_for(self.messages.get(), 10)
 
+    async def messages_until(self, payload: bytes) -> list[InboundMessage]:
+        heard = [await self.message()]
+        while heard[-1].payload != payload:
+            heard.append(await self.message())
+        return heard
+
 
 async def hang_up(writer: asyncio.StreamWriter) -> None:
     writer.close()
@@ -525,6 +531,62 @@ async def test_a_taken_client_id_is_told_and_taken_back(
         await recorder.connected()
         assert session.connected
     assert said()[1].startswith(f"lost the MQTT broker at 127.0.0.1:{broker.port}: ")  # some brokers say why
+
+
+async def test_credentials_that_are_revoked_are_told_and_tried_until_they_are_back(
+    guarded_broker: Mosquitto, recorder: Recorder, said: Callable[[], list[str]]
+) -> None:
+    guarded_broker.set_password("bridge", "hunter2")
+    guarded_broker.send(signal.SIGHUP)
+    port = guarded_broker.port
+    async with recorder.session(port, username="bridge", password="hunter2") as session:
+        await recorder.connected()
+        guarded_broker.set_password("bridge", "another")
+        guarded_broker.send(signal.SIGHUP)
+        await eventually(lambda: "check username and password" in said()[-1])
+        assert not session.connected
+        guarded_broker.set_password("bridge", "hunter2")
+        guarded_broker.send(signal.SIGHUP)
+        await recorder.connected()
+    assert [line.partition(" the MQTT broker")[0] for line in said()] == [
+        "connected to",
+        "lost",
+        "no connection to",
+        "connected to",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("max_inflight_messages 1", []),
+        ("max_keepalive 10", []),
+        ("max_topic_alias 0", []),
+        ("retain_available false", ["retains nothing: who subscribes later knows nothing until something changes"]),
+        ("max_qos 0", ["acknowledges nothing (QoS 0): what it loses is lost"]),
+        (
+            "max_packet_size 200",
+            ["does not take all messages: it takes packets of 200 bytes at most; t/event/E is the first"],
+        ),
+    ],
+)
+async def test_a_broker_that_is_set_up_narrowly_is_spoken_to_within_its_limits(
+    option: str, told: list[str], tmp_path: Path, recorder: Recorder, said: Callable[[], list[str]]
+) -> None:
+    broker = Mosquitto(tmp_path)
+    await broker.start("allow_anonymous true", option)
+    async with recorder.session(broker.port, filters=("t/event/#",)) as session:
+        session.retain(STATE, "online")
+        session.publish("t/event/E", "x" * 300)
+        session.publish("t/event/E", "1")
+        session.publish("t/event/E", "2", keep=True)
+        heard = [each.payload for each in await recorder.messages_until(b"2")]
+        assert heard[-2:] == [b"1", b"2"]
+        await eventually(lambda: session.queued == 0)
+        assert session.connected
+    await broker.stop()
+    where = f"the MQTT broker at 127.0.0.1:{broker.port}"
+    assert said() == [f"connected to {where} (MQTT 5)", *(f"{where} {line}" for line in told)]
 
 
 async def test_an_unknown_host_is_told_once(recorder: Recorder, said: Callable[[], list[str]]) -> None:
