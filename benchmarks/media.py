@@ -21,7 +21,8 @@ from statistics import quantiles
 from sip_bridge.media.codec import CODECS, FRAME_MS, Codec, frame_bytes, frame_samples
 from sip_bridge.media.jitter import JitterBuffer
 from sip_bridge.media.pcm import pcm_of, samples_of
-from sip_bridge.media.srtp import Crypto, SRTPContext, SRTPKeys, new_keys
+from sip_bridge.media.sdes import Crypto, SRTPKeys, new_keys
+from sip_bridge.media.srtp import SRTPContext
 from sip_bridge.phone.media import MediaSession
 from sip_bridge.phone.pacer import FRAME, Pacer
 from sip_bridge.phone.ports import PortAllocator

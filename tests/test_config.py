@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sip_bridge import config
 from sip_bridge.config import BridgeSettings, Config, EmbeddedMQTT, ExternalMQTT, load, redacted, yaml_file
 from sip_bridge.errors import ConfigError
-from sip_bridge.media.srtp import SRTPPolicy
+from sip_bridge.media.sdes import SRTPPolicy
 from sip_bridge.phone.settings import (
     PRIVATE_NETWORKS,
     Contact,

@@ -2,6 +2,8 @@
 
 Exit codes: 0 done, 1 it could not be done (an address in use, nobody answered), 2 the configuration or the command
 line is wrong.
+
+What a command needs is imported when it is called: `run` stays in memory for years, and has no use for the others'.
 """
 
 import asyncio
@@ -13,13 +15,7 @@ from pathlib import Path
 import click
 
 from sip_bridge import __version__, config
-from sip_bridge.cli.call import call_number
-from sip_bridge.cli.demo import run_demo
-from sip_bridge.cli.doctor import diagnose
-from sip_bridge.cli.ring import ring_once
 from sip_bridge.cli.serve import begin_anew, serve
-from sip_bridge.cli.trace import trace_calls
-from sip_bridge.cli.watch import watch_bridge
 from sip_bridge.errors import BrokerError, ConfigError, SipBridgeError
 
 _CONFIG = click.option(
@@ -67,6 +63,8 @@ def check(path: Path) -> None:
 @_JSON
 def doctor(path: Path, as_json: bool) -> None:
     """Look for what is wrong: broker, ports, names, registrars, codecs. Exit code 0: nothing is."""
+    from sip_bridge.cli.doctor import diagnose  # noqa: PLC0415
+
     settings = config.load(path)
     sys.exit(0 if asyncio.run(diagnose(settings, path, as_json=as_json)) else 1)
 
@@ -75,6 +73,8 @@ def doctor(path: Path, as_json: bool) -> None:
 @click.option("--once", is_flag=True, help="Stop after the first call.")
 def demo(once: bool) -> None:  # click passes flags by position
     """Run the bridge with a simulated door station that rings it, and show the MQTT messages."""
+    from sip_bridge.cli.demo import run_demo  # noqa: PLC0415
+
     _log_to_stderr("warning")
     asyncio.run(run_demo(once=once))
 
@@ -85,6 +85,8 @@ def demo(once: bool) -> None:  # click passes flags by position
 @click.option("--talk", default=30.0, show_default=True, help="How long to talk once answered.")
 def ring(uri: str, seconds: float, talk: float) -> None:
     """Be a door station: call URI, ring, and talk when answered."""
+    from sip_bridge.cli.ring import ring_once  # noqa: PLC0415
+
     _log_to_stderr("warning")
     sys.exit(0 if asyncio.run(ring_once(uri, ring_seconds=seconds, talk_seconds=talk)) else 1)
 
@@ -98,6 +100,8 @@ def ring(uri: str, seconds: float, talk: float) -> None:
 @_JSON
 def call(path: Path, number: str, account: str | None, play: str | None, seconds: float, as_json: bool) -> None:
     """Have the running bridge call NUMBER. Exit code 0: it was answered."""
+    from sip_bridge.cli.call import call_number  # noqa: PLC0415
+
     settings = config.load(path)
     was_answered = asyncio.run(
         call_number(settings, number, account=account, play=play, seconds=seconds, as_json=as_json)
@@ -110,6 +114,8 @@ def call(path: Path, number: str, account: str | None, play: str | None, seconds
 @_JSON
 def watch(path: Path, as_json: bool) -> None:
     """Show what the running bridge publishes, as it comes, until Ctrl-C."""
+    from sip_bridge.cli.watch import watch_bridge  # noqa: PLC0415
+
     asyncio.run(watch_bridge(config.load(path), as_json=as_json))
 
 
@@ -123,6 +129,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False, writable=True)
 @click.option("--svg", "svg_file", type=_FILE, help="Also write the ladder to this file, as a picture.")
 def trace(path: Path, as_json: bool, pcap_file: Path | None, svg_file: Path | None) -> None:
     """Show the SIP messages of the running bridge as a ladder, until Ctrl-C. Passwords, keys and PINs are masked."""
+    from sip_bridge.cli.trace import trace_calls  # noqa: PLC0415
+
     asyncio.run(trace_calls(config.load(path), as_json=as_json, pcap_file=pcap_file, svg_file=svg_file))
 
 

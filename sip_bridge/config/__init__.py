@@ -24,7 +24,7 @@ from sip_bridge.config.yaml_file import Document, KeyPath, Problem, Value, shown
 from sip_bridge.errors import ConfigError
 from sip_bridge.media.codec import CODECS, codec_named
 from sip_bridge.media.codecs_av import EXTRA
-from sip_bridge.media.srtp import SRTPPolicy
+from sip_bridge.media.sdes import SRTPPolicy
 from sip_bridge.media.tones import COUNTRIES
 from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.session import ProtocolVersion, Transport

@@ -8,8 +8,8 @@ from typing import Final
 from sip_bridge.errors import NegotiationError
 from sip_bridge.media.codec import FRAME_MS, Codec, codec_named
 from sip_bridge.media.formats import Format, Formats, answered, fmtp, offered, rtpmaps
+from sip_bridge.media.sdes import Crypto, SRTPKeys, SRTPPolicy
 from sip_bridge.media.sdp import Concealed, MediaDescription, SessionDescription
-from sip_bridge.media.srtp import Crypto, SRTPKeys, SRTPPolicy
 
 AVP: Final = "RTP/AVP"
 SAVP: Final = "RTP/SAVP"

@@ -12,8 +12,8 @@ from sip_bridge.media.negotiation import (
     create_offer,
     payload_types,
 )
+from sip_bridge.media.sdes import SRTPPolicy, new_keys
 from sip_bridge.media.sdp import SessionDescription
-from sip_bridge.media.srtp import SRTPPolicy, new_keys
 
 
 class OfferAnswer:

@@ -14,8 +14,8 @@ from sip_bridge.media.offer_answer import OfferAnswer
 from sip_bridge.media.quality import mos
 from sip_bridge.media.reports import Reports, report_interval
 from sip_bridge.media.rtp import ReceptionStatistics, RTPPacket, RTPSender
+from sip_bridge.media.sdes import SRTPPolicy
 from sip_bridge.media.silence import SilenceWatch
-from sip_bridge.media.srtp import SRTPPolicy
 from sip_bridge.phone.audio import AudioSink, AudioSource, AudioTap
 from sip_bridge.phone.incoming import Incoming
 from sip_bridge.phone.outgoing import KeyPresses, Outgoing

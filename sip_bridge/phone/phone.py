@@ -17,13 +17,14 @@ from sip_bridge.errors import (
 )
 from sip_bridge.media.codec import check_codecs
 from sip_bridge.media.negotiation import check_offer
-from sip_bridge.media.srtp import SRTPPolicy
+from sip_bridge.media.sdes import SRTPPolicy
 from sip_bridge.phone.call import RING_LIMIT, Announcement, VoIPCall
 from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.codes import CodeLock
 from sip_bridge.phone.door import DoorOpener
 from sip_bridge.phone.events import CallChanged, CallFinished, PhoneEvent
 from sip_bridge.phone.media import MediaSession
+from sip_bridge.phone.rtp_transport import new_srtp_context
 from sip_bridge.phone.settings import Account, DirectAccount, RegisteredAccount
 from sip_bridge.phone.transport.addresses import without_interface
 from sip_bridge.sip.digest import Credentials
@@ -75,7 +76,7 @@ class VoIPPhone:
         """Serve the line, and register it if it has a registrar; MediaError for a codec that there is not."""
         check_codecs(self.account.codecs)
         self.client.add_line(line_of(self.account), self)
-        self._warn_of_readable_keys()
+        self._prepare_srtp()
         if isinstance(self.account, RegisteredAccount):
             self.register()
 
@@ -93,9 +94,11 @@ class VoIPPhone:
         if line_of(account) != line_of(former):
             self.client.change_line(line_of(account))
         if (account.srtp, account.transport) != (former.srtp, former.transport):
-            self._warn_of_readable_keys()
+            self._prepare_srtp()
 
-    def _warn_of_readable_keys(self) -> None:
+    def _prepare_srtp(self) -> None:
+        if self.account.srtp is not SRTPPolicy.OFF:
+            new_srtp_context()  # now, and not while somebody waits to be heard
         if self.account.srtp is not SRTPPolicy.OFF and self.account.transport != "tls":
             _LOG.warning(
                 "%s: the keys of srtp travel readable over %s: only transport: tls keeps them from others on the way",

@@ -3,16 +3,18 @@
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sip_bridge.errors import InvalidStateError
 from sip_bridge.media.negotiation import Stream
 from sip_bridge.media.rtcp import is_rtcp
 from sip_bridge.media.rtp import RTPPacket
-from sip_bridge.media.srtp import SRTPContext
 from sip_bridge.phone.peer_lock import Address, PeerLock
 from sip_bridge.phone.ports import PortAllocator, SocketPair
 from sip_bridge.phone.transport.addresses import SocketAddress, link_of, without_interface
+
+if TYPE_CHECKING:
+    from sip_bridge.media.srtp import SRTPContext
 
 MAX_DATAGRAM: Final = 2048  # bytes; what is longer is no sound
 _BURST: Final = 16  # packets read before other tasks of the loop get their turn: a flood does not delay other calls
@@ -38,7 +40,7 @@ class RTPTransport:
         self._ports = ports
         self._lock = PeerLock(signalling_host=None if signalling_host is None else without_interface(signalling_host))
         self._link = link_of(signalling_host)
-        self._srtp = SRTPContext() if is_srtp_required else None  # once there, it stays
+        self._srtp = new_srtp_context() if is_srtp_required else None  # once there, it stays
         self._on_rtp = on_rtp
         self._on_rtcp = on_rtcp
         self._sockets: SocketPair | None = None
@@ -78,7 +80,7 @@ class RTPTransport:
         """What the descriptions say; while the peer has no address the one before stays."""
         remote, remote_rtcp = stream.remote, stream.remote_rtcp
         if stream.keys is not None:
-            self._srtp = self._srtp or SRTPContext()
+            self._srtp = self._srtp or new_srtp_context()
             self._srtp.agree(stream.keys)
         has_moved = self._lock.agree(remote)
         if remote is not None and (has_moved or remote_rtcp != self._negotiated_rtcp):
@@ -144,6 +146,13 @@ class RTPTransport:
 
     def _opened_rtcp(self, data: bytes) -> bytes | None:
         return data if self._srtp is None else self._srtp.unprotect_rtcp(data)
+
+
+def new_srtp_context() -> "SRTPContext":
+    """Without keys yet. The first one takes its time: it loads libsrtp."""
+    from sip_bridge.media.srtp import SRTPContext  # noqa: PLC0415  # 7 MB, for whom SRTP is off
+
+    return SRTPContext()
 
 
 def _send_to(sock: socket.socket, packet: bytes, address: SocketAddress) -> None:

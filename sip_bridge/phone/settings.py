@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from sip_bridge.media.codec import default_codecs
-from sip_bridge.media.srtp import SRTPPolicy
+from sip_bridge.media.sdes import SRTPPolicy
 from sip_bridge.media.tones import DEFAULT_COUNTRY
 from sip_bridge.sip.limits import LIMITS, Limits
 

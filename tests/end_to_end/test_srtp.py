@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sip_bridge.media.srtp import SRTPPolicy
+from sip_bridge.media.sdes import SRTPPolicy
 from sip_bridge.phone.call import CallState, VoIPCall
 from sip_bridge.phone.settings import RegisteredAccount, Secret
 from sip_bridge.sip.status import SIPStatus

@@ -19,8 +19,8 @@ from sip_bridge.media.negotiation import (
     create_offer,
     payload_types,
 )
+from sip_bridge.media.sdes import SRTPPolicy, new_keys
 from sip_bridge.media.sdp import MAX_BYTES, MAX_LINES, MAX_MEDIA, SessionDescription
-from sip_bridge.media.srtp import SRTPPolicy, new_keys
 
 PCMU, PCMA, G722, OPUS = (CODECS[name] for name in ("PCMU", "PCMA", "G722", "opus"))
 OURS = Local(host="192.0.2.1", port=10000, codecs=("PCMU", "PCMA"), session_id=77)

@@ -9,8 +9,8 @@ import pytest
 from sip_bridge.errors import NegotiationError
 from sip_bridge.media.negotiation import Stream
 from sip_bridge.media.offer_answer import OfferAnswer
+from sip_bridge.media.sdes import SUITES, SRTPPolicy
 from sip_bridge.media.sdp import SessionDescription
-from sip_bridge.media.srtp import SUITES, SRTPPolicy
 
 OFF, OPTIONAL, REQUIRED = SRTPPolicy
 KEY = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz"

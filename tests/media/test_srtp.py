@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from sip_bridge.media.rtcp import ReceiverReport, SourceDescription, format_rtcp
 from sip_bridge.media.rtp import RTPPacket
-from sip_bridge.media.srtp import MAX_SOURCES, SUITES, Crypto, KeyMaterial, SRTPContext, SRTPKeys, Suite, new_keys
+from sip_bridge.media.sdes import SUITES, Crypto, KeyMaterial, SRTPKeys, Suite, new_keys
+from sip_bridge.media.srtp import MAX_SOURCES, SRTPContext
 
 CM_80 = SUITES["AES_CM_128_HMAC_SHA1_80"]
 # RFC 4568 §9.1's example has a lifetime and an MKI; this is its key.

@@ -16,7 +16,7 @@ from sip_bridge.media.g711 import decode_ulaw
 from sip_bridge.media.pcm import samples_of
 from sip_bridge.media.rtcp import Goodbye, ReceiverReport, ReportBlock, SenderReport, SourceDescription, format_rtcp
 from sip_bridge.media.rtp import ReceptionStatistics
-from sip_bridge.media.srtp import SRTPPolicy
+from sip_bridge.media.sdes import SRTPPolicy
 from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaResumed, MediaSession, MediaStopped
 from sip_bridge.phone.pacer import Pacer
 from sip_bridge.phone.player import PlaybackFinished

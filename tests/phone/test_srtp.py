@@ -10,8 +10,9 @@ import pytest
 from sip_bridge.errors import NegotiationError
 from sip_bridge.media.rtcp import Goodbye, ReceiverReport, SourceDescription, format_rtcp, is_rtcp, parse_rtcp
 from sip_bridge.media.rtp import RTPPacket
+from sip_bridge.media.sdes import SUITES, Crypto, SRTPKeys, SRTPPolicy, new_keys
 from sip_bridge.media.sdp import SessionDescription
-from sip_bridge.media.srtp import SUITES, Crypto, SRTPContext, SRTPKeys, SRTPPolicy, new_keys
+from sip_bridge.media.srtp import SRTPContext
 from sip_bridge.phone.call import CallState
 from sip_bridge.phone.events import CallFinished
 from sip_bridge.phone.media import MediaSession
