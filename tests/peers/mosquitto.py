@@ -28,6 +28,10 @@ class Mosquitto:
         """Ends it; its clients see their connections close."""
         self.process.stop()
 
+    def kill(self) -> None:
+        """Ends it as a power cut would."""
+        self.process.kill()
+
     def restart(self) -> None:
         """Ends it and starts it again on the same port; retained messages are lost."""
         self.stop()

@@ -1,7 +1,11 @@
 """Two machines with a cable between them, each in a network namespace of its own: they vanish with their processes."""
 
+import ctypes
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -23,6 +27,26 @@ class Machine:
     def ip(self, words: str) -> None:
         """What `ip` does there."""
         subprocess.run(self.inside("ip", *words.split()), check=True, capture_output=True)
+
+
+@contextmanager
+def on(machine: Machine) -> Iterator[None]:
+    """This thread, and every thread and process that it starts, are on that machine."""
+    with (
+        Path("/proc/thread-self/ns/net").open() as home,
+        Path(f"/proc/{machine.process.number}/ns/net").open() as there,
+    ):
+        _enter(there.fileno())
+        try:
+            yield
+        finally:
+            _enter(home.fileno())
+
+
+def _enter(namespace: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)  # os.setns is there from Python 3.12 on
+    if libc.setns(namespace, 0) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 class Cable:
