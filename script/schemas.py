@@ -1,6 +1,7 @@
 """Writes docs/mqtt/ from sip_bridge/mqtt/contract.py: run it by script/schemas."""
 
 import dataclasses
+import functools
 import inspect
 import json
 import re
@@ -16,6 +17,7 @@ from sip_bridge.bridge.counters import COUNTERS
 from sip_bridge.mqtt import contract
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "mqtt"
+EXAMPLES: Final = FOLDER / "examples.json"
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 # What the bridge publishes, by topic; `B` is <base>/<bridge>.
@@ -118,16 +120,59 @@ def files() -> dict[str, str]:
     for topic, kind in PUBLISHED.items():
         name = f"{_snake(kind)}.json"
         written[name] = _json(schema_of(kind, title=_title(kind)))
-        rows.append(f"| `{topic}` | [{_title(kind)}]({name}) | {_description(kind)} |")
+        rows.append(f"| `{topic}` | [{_title(kind)}]({name}){_example(topic)} | {_description(kind)} |")
     requests: list[str] = []
     for prefix, verb, kind, bare in _verbs():
         name = f"request_{verb}.json"
         written[name] = _json(schema_of(kind, title=f"Request {verb}", is_request=True))
         value = "" if bare is None else f"`{bare}`"
-        requests.append(f"| `{prefix}/request/{verb}` | [{verb}]({name}) | {value} | {_description(kind)} |")
+        link = f"[{verb}]({name}){_example(verb)}"
+        requests.append(f"| `{prefix}/request/{verb}` | {link} | {value} | {_description(kind)} |")
     written["README.md"] = _page(rows, requests)
+    written[EXAMPLES.name] = EXAMPLES.read_text(encoding="utf-8")
+    written["examples.md"] = _examples_page()
     written["health.md"] = _counters_page()
     return written
+
+
+@functools.cache
+def examples() -> dict[str, Any]:
+    """What script/examples has captured."""
+    captured: dict[str, Any] = json.loads(EXAMPLES.read_text(encoding="utf-8"))
+    return captured
+
+
+def _example(of: str) -> str:
+    """A link to the example of a topic or verb, if there is one."""
+    captured = examples()
+    if of not in captured["published"] and of not in captured["requests"]:
+        return ""
+    return f", [example](examples.md#{re.sub(r'[^a-z0-9_ -]', '', of.lower())})"
+
+
+def _examples_page() -> str:
+    captured = examples()
+    lines = [
+        "# The MQTT payloads, by example",
+        "",
+        "What a bridge said when `script/examples` talked with it. What is another each time has a placeholder: times,",
+        "ids, addresses and ports.",
+        "",
+        "## What the bridge publishes",
+        "",
+    ]
+    for topic, payload in captured["published"].items():
+        lines += [f"### {topic.replace('<', '&lt;').replace('>', '&gt;')}", "", *_block(payload)]
+    lines += ["## Requests, and their answers", ""]
+    for verb, both in captured["requests"].items():
+        lines += [f"### {verb}", "", *_block(both["request"]), *_block(both["response"])]
+    refused = captured["error"]
+    lines += ["### What can't be done is refused", "", "`hangup` without a call:", ""]
+    return "\n".join([*lines, *_block(refused["request"]), *_block(refused["response"])])
+
+
+def _block(payload: object) -> list[str]:
+    return ["```json", json.dumps(payload, indent=2, ensure_ascii=False), "```", ""]
 
 
 def _counters_page() -> str:

@@ -83,6 +83,7 @@ class Bridge:
             filters=self.topics.requests,
             on_message=self._received,
             on_connect=self._publish_health,  # what was said before, nobody heard
+            on_home_assistant_online=self._publish_health,
             outbox=Outbox(self._config.state_dir / f"mqtt-{self._config.bridge.id}.jsonl"),
         )
         self._publisher = Publisher(self._session, self.topics, clock=time.time)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import cast
 
+from sip_bridge.errors import RemoteProtocolError
 from sip_bridge.sip.message import SIPMessage
 
 Answer = Callable[[SIPMessage], str | None]
@@ -22,7 +23,10 @@ class Callee(asyncio.DatagramProtocol):
         self._socket = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        request = SIPMessage(data)
+        try:
+            request = SIPMessage(data)
+        except RemoteProtocolError:  # a port is free for somebody else's latecomers too
+            return
         self.requests.append(request)
         answer = self.answer(request)
         if answer is not None:
@@ -39,6 +43,11 @@ class Callee(asyncio.DatagramProtocol):
         assert self._socket is not None
         response = f"SIP/2.0 {answer}\r\n{copied}Content-Length: 0\r\n\r\n"
         self._socket.sendto(response.encode(), (via.host, via.port or 5060))
+
+    def send(self, message: str, port: int) -> None:
+        """Whatever it is, to somebody on this machine."""
+        assert self._socket is not None
+        self._socket.sendto(message.encode(), ("127.0.0.1", port))
 
     @property
     def uri(self) -> str:

@@ -38,6 +38,7 @@ HERE: Final = "192.0.2.2"
 ADDRESSES: Final = ("192.0.2.1", "192.0.2.11")  # of the bridge, one at a time
 SIP_PORT: Final = 5060
 RTP_PORTS: Final = 60
+THREADS: Final = 40  # of Python's default executor (32 at the most), and a few
 LINES: Final = ("door", "pbx")
 PRESSED: Final = ("hangup", "answer", "reject", "hold", "resume", "mute", "unmute", "send_dtmf", "play")
 NUMBERS: Final = ("200", "201", "202", "203", "600", "999")  # of Asterisk's
@@ -61,7 +62,9 @@ class Holdings:
         return cls(files=Counter(_kind_of(link) for link in (folder / "fd").iterdir()), threads=_count(folder / "task"))
 
     def more_than(self, before: "Holdings") -> dict[str, int]:
-        return dict(self.files - before.files + Counter(threads=max(0, self.threads - before.threads)))
+        """Threads for what blocks are begun as they are needed, up to a limit, and stay."""
+        more = self.threads - before.threads - THREADS
+        return dict(self.files - before.files + Counter(threads=max(0, more)))
 
 
 def _count(folder: Path) -> int:

@@ -35,18 +35,20 @@ class MqttWire:
         self._broker = broker
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._passes = asyncio.Event()
         self._is_cut = False
 
     async def open(self) -> None:
         self._passes.set()
-        self._server = await asyncio.start_server(self._serve, self._host, self.port)
+        self._server = await asyncio.start_server(self._accepted, self._host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         assert self._server is not None
-        self.cut()
         self._server.close()
+        self.cut()
+        await asyncio.gather(*self._serving)
 
     def cut(self) -> None:
         """Connections break, and new ones do at once, until `restore`."""
@@ -63,6 +65,11 @@ class MqttWire:
         """Bytes pass."""
         self._is_cut = False
         self._passes.set()
+
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
