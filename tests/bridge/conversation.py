@@ -161,7 +161,7 @@ async def capture(folder: Path) -> Examples:
         callee() as registrar,
         phone_on_loopback("station") as station,
         phone_on_loopback("guest", accept_transfers=True) as guest,
-        running(_config(folder, registrar)) as bridge,
+        running(_config(folder, registrar), read=lambda: _with_a_garden(_config(folder, registrar))) as bridge,
         watching(bridge.mqtt_host, bridge.mqtt_port, "#") as watcher,
     ):
         registrar.answer = _registered
@@ -170,6 +170,9 @@ async def capture(folder: Path) -> Examples:
         await _of_the_bridge(conversation, bridge)
         await _of_the_registrar(conversation, registrar, bridge)
         await _of_calls(conversation, station, guest, bridge)
+        await conversation.ask("log_level", None, level="info")
+        await conversation.ask("reload", None)
+        await conversation.ask("restart", None)
         watcher.publish("homeassistant/status", "online")
         await conversation.mqtt.until(lambda topic, _: topic == TOPICS.of_bridge("health"))
         conversation.take_published()
@@ -181,6 +184,11 @@ def _config(folder: Path, registrar: Callee) -> Config:
     pbx = RegisteredAccount(id="pbx", name="PBX", user="620", server=host, port=int(port), password=Secret("s3cret"))
     config = config_of(door(folder), pbx)
     return replace(config, recording=RecordingSettings(folder=folder, min_free=0))
+
+
+def _with_a_garden(config: Config) -> Config:
+    """What somebody has written into the file meanwhile."""
+    return replace(config, accounts=(*config.accounts, DirectAccount(id="garden", name="Garden gate", user="garden")))
 
 
 def _registered(request: SIPMessage) -> str:
