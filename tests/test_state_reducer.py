@@ -3,6 +3,7 @@
 import importlib
 import sys
 import types
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from functools import reduce as fold
 from pathlib import Path
@@ -34,6 +35,9 @@ LAST_CALL = contract.CallEndedEvent(
     end_reason=contract.EndReason.CANCELED,
     started_at="2026-11-22T20:15:00.000Z",
 )
+
+SETTINGS = contract.Settings(do_not_disturb=True)
+MESSAGES = contract.WaitingMessages(waiting=True, new=2, old=3)
 
 
 def call(call_id: str = "c1", state: str = "ringing", direction: str = "incoming", remote: Any = FRONT) -> Any:
@@ -77,13 +81,19 @@ EVERYTHING = (
     of_door("registration", REGISTERED),
     RINGING,
     of_door("last_call", LAST_CALL),
+    of_door("settings", SETTINGS),
+    of_door("messages", MESSAGES),
     ONLINE,
 )
 COMPLETE = state.PhoneState(
     availability=contract.Availability.ONLINE,
     info=INFO,
     accounts={"door": DOOR, "pbx": PBX},
-    lines={"door": state.LineState(registration=REGISTERED, call=snapshot(call()), last_call=LAST_CALL)},
+    lines={
+        "door": state.LineState(
+            registration=REGISTERED, call=snapshot(call()), last_call=LAST_CALL, settings=SETTINGS, messages=MESSAGES
+        )
+    },
 )
 
 
@@ -100,12 +110,14 @@ def test_retained_messages_that_come_again_change_nothing() -> None:
 
 
 def test_the_state_is_complete_once_the_bridge_has_introduced_itself() -> None:
-    assert [after(*EVERYTHING[:n]).is_complete for n in (0, 2, 5, 6)] == [False, False, False, True]
+    assert [after(*EVERYTHING[:n]).is_complete for n in (0, 2, 7, 8)] == [False, False, False, True]
 
 
 def test_a_bridge_that_went_away_takes_its_calls_along_and_nothing_else() -> None:
     phone = after(*EVERYTHING, OFFLINE)
-    assert phone.line("door") == state.LineState(registration=REGISTERED, last_call=LAST_CALL)
+    assert phone.line("door") == state.LineState(
+        registration=REGISTERED, last_call=LAST_CALL, settings=SETTINGS, messages=MESSAGES
+    )
     assert phone.accounts == COMPLETE.accounts
     assert phone.is_online is False
 
@@ -140,7 +152,7 @@ def test_a_removed_message_of_the_bridge_is_unknown_again(kind: str) -> None:
     assert phone.is_complete is False
 
 
-@pytest.mark.parametrize("kind", ["registration", "call", "last_call"])
+@pytest.mark.parametrize("kind", ["registration", "call", "last_call", "settings", "messages"])
 def test_a_removed_message_of_a_line_is_unknown_again(kind: str) -> None:
     phone = after(*EVERYTHING, (TOPICS.of_account("door", kind), b""))
     assert getattr(phone.line("door"), kind) is None
@@ -153,7 +165,7 @@ def test_a_removed_message_of_a_line_is_unknown_again(kind: str) -> None:
         TOPICS.of_bridge("request", "health_check"),
         TOPICS.of_account("door", "event", "INVITE"),
         TOPICS.of_account("door", "call", "extra"),
-        TOPICS.of_account("door", "settings"),
+        TOPICS.of_account("door", "unheard_of"),
         TOPICS.of_account("No Id", "call"),
     ],
 )
@@ -195,6 +207,102 @@ def test_an_outgoing_call_that_rings_at_the_other_end_does_not_ring_here() -> No
 def test_the_live_call_is_the_one_that_is_talked_in() -> None:
     line = state.LineState(call=snapshot(call("c1"), call("c2", "on_hold"), call("c3")))
     assert (line.live_call.call_id, line.ringing_call.call_id) == ("c2", "c1")
+
+
+def test_the_call_that_is_talked_in_comes_before_one_on_hold() -> None:
+    line = state.LineState(call=snapshot(call("c1"), call("c2", "on_hold"), call("c3", "in_call")))
+    assert line.talking_call.call_id == "c3"
+
+
+def test_a_caller_who_hears_something_before_the_answer_rings_still() -> None:
+    assert state.LineState(call=snapshot(call(state="early_media"))).is_ringing is True
+
+
+def test_whom_the_line_called_is_the_newest_outgoing_call_else_the_last_record_if_it_is_one() -> None:
+    anna, bob = (contract.Remote(uri=f"sip:{name}@192.0.2.9") for name in ("anna", "bob"))
+    record = replace(LAST_CALL, direction=contract.Direction.OUTGOING, remote=anna)
+    live = snapshot(call("c1"), call("c2", "in_call", "outgoing", FRONT), call("c3", "dialing", "outgoing", bob))
+    assert state.LineState(call=live, last_call=record).dialed == bob
+    assert state.LineState(call=snapshot(), last_call=record).dialed == anna
+    assert state.LineState(call=snapshot(call()), last_call=LAST_CALL).dialed is None
+
+
+@pytest.mark.parametrize(
+    ("direction", "reason", "talked", "expected"),
+    [
+        ("incoming", "canceled", 0.0, True),
+        ("incoming", "no_answer", 0.0, True),
+        ("incoming", "timeout", 0.0, True),
+        ("incoming", "failed", 0.0, True),
+        ("incoming", "busy", 0.0, True),
+        ("incoming", "timeout", 60.0, False),
+        ("incoming", "declined", 0.0, False),
+        ("incoming", "answered_elsewhere", 0.0, False),
+        ("incoming", "hangup_remote", 3.0, False),
+        ("outgoing", "no_answer", 0.0, False),
+    ],
+)
+def test_a_missed_call_is_one_that_nobody_took(direction: str, reason: str, talked: float, expected: bool) -> None:
+    record = replace(
+        LAST_CALL,
+        direction=contract.Direction(direction),
+        end_reason=contract.EndReason(reason),
+        talk_seconds=talked,
+    )
+    assert state.is_missed(record) is expected
+
+
+def event(name: str = "INVITE", **fields: Any) -> Any:
+    return contract.Event(event=name, event_id="e1", seq=1, session="s1", account="door", call_id="c1", **fields)
+
+
+@pytest.mark.parametrize(
+    ("happened", "age", "line", "expected"),
+    [
+        (event(), 29, state.LineState(), False),
+        (event(), 31, state.LineState(), True),
+        (event(), 31, state.LineState(call=snapshot(call("c1"))), False),
+        (event(), 31, state.LineState(call=snapshot(call("c2"))), True),
+        (event(), -3600, state.LineState(), False),
+        (LAST_CALL, 3600, state.LineState(), False),
+    ],
+)
+def test_an_event_is_stale_when_it_is_old_and_its_call_is_over(
+    happened: Any, age: float, line: Any, expected: bool
+) -> None:
+    assert state.is_stale(happened, timedelta(seconds=age), line) is expected
+
+
+@pytest.mark.parametrize(
+    ("happened", "line", "expected"),
+    [
+        (event(), state.LineState(), True),
+        (event("CANCEL"), state.LineState(), False),
+        (event(state=contract.CallState.IN_CALL), state.LineState(), False),
+        (
+            event(state=contract.CallState.IN_CALL),
+            state.LineState(call=snapshot(call("c2", "in_call"), call("c1"))),
+            True,
+        ),
+        (event(state=contract.CallState.RINGING), state.LineState(call=snapshot(call("c1", "in_call"))), False),
+    ],
+)
+def test_an_invite_begins_a_call_unless_it_comes_within_one(happened: Any, line: Any, expected: bool) -> None:
+    assert line.is_begun_by(happened) is expected
+
+
+def test_contacts_of_one_name_go_by_their_numbers_too() -> None:
+    contacts = tuple(
+        contract.Contact(name=name, number=number) for name, number in (("Anna", "1"), ("Bob", "2"), ("Anna", "3"))
+    )
+    account = replace(DOOR, contacts=contacts)
+    assert state.contacts_of(account) == {"Anna (1)": "1", "Bob": "2", "Anna (3)": "3"}
+    assert state.contacts_of(None) == {}
+
+
+def test_contacts_are_bounded() -> None:
+    contacts = tuple(contract.Contact(name=str(n), number=str(n)) for n in range(state.MAX_CONTACTS + 10))
+    assert len(state.contacts_of(replace(DOOR, contacts=contacts))) == state.MAX_CONTACTS
 
 
 @pytest.mark.parametrize(

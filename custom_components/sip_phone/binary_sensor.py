@@ -15,14 +15,14 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
-from .entity import LineEntity, SipPhoneEntity, async_add_lines
+from .entity import DescribedLineEntity, LineEntityDescription, SipPhoneEntity, async_add_described
 from .state import LineState
 
 PARALLEL_UPDATES = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class LineBinarySensorDescription(BinarySensorEntityDescription):
+class LineBinarySensorDescription(LineEntityDescription, BinarySensorEntityDescription):
     """A binary sensor that is a function of the line's state."""
 
     is_on: Callable[[LineState], bool | None]
@@ -31,6 +31,14 @@ class LineBinarySensorDescription(BinarySensorEntityDescription):
 BINARY_SENSORS = (
     LineBinarySensorDescription(key="ringing", translation_key="ringing", is_on=lambda line: line.is_ringing),
     LineBinarySensorDescription(key="in_call", translation_key="in_call", is_on=lambda line: line.is_in_call),
+    LineBinarySensorDescription(
+        key="registered",
+        translation_key="registered",
+        device_class=BinarySensorDeviceClass.CONNECTIVITY,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        needs_registrar=True,
+        is_on=lambda line: line.is_registered,
+    ),
 )
 
 
@@ -39,13 +47,7 @@ async def async_setup_entry(
 ) -> None:
     """Add the bridge's connectivity and the binary sensors of each line."""
     async_add_entities([BridgeConnectivity(entry.runtime_data)])
-    async_add_lines(
-        entry,
-        async_add_entities,
-        lambda coordinator, account: [
-            LineBinarySensor(coordinator, account, description) for description in BINARY_SENSORS
-        ],
-    )
+    async_add_described(entry, async_add_entities, LineBinarySensor, BINARY_SENSORS)
 
 
 class BridgeConnectivity(SipPhoneEntity, BinarySensorEntity):
@@ -68,16 +70,10 @@ class BridgeConnectivity(SipPhoneEntity, BinarySensorEntity):
         return self.coordinator.state.is_online
 
 
-class LineBinarySensor(LineEntity, BinarySensorEntity):
+class LineBinarySensor(DescribedLineEntity, BinarySensorEntity):
     """One fact of a line."""
 
     entity_description: LineBinarySensorDescription
-
-    def __init__(
-        self, coordinator: SipPhoneCoordinator, account: str, description: LineBinarySensorDescription
-    ) -> None:
-        super().__init__(coordinator, account, description.key)
-        self.entity_description = description
 
     @property
     def is_on(self) -> bool | None:

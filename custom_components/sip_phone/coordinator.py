@@ -6,27 +6,32 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import Final, TypeAlias
 
 from homeassistant.components import mqtt
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryNotReady
+from homeassistant.util import dt as dt_util
 
 from .const import CONF_BASE_TOPIC, CONF_BRIDGE, DOMAIN
 from .contract import (
-    AccountRequest,
+    AccountKind,
     AccountTopic,
     BridgeTopic,
+    CallEndedEvent,
     ContractError,
     Event,
     Response,
     Topics,
     decode_event,
+    stamp_of,
 )
 from .devices import async_update_devices
-from .requests import Requests
-from .state import PhoneState, payload_class, read, reduce, without_broker
+from .dial_pad import DialPad
+from .requests import LineRequest, Requests
+from .state import PhoneState, is_stale, parse_time, payload_class, read, reduce, without_broker
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -38,6 +43,7 @@ QOS: Final = 1
 SipPhoneConfigEntry: TypeAlias = "ConfigEntry[SipPhoneCoordinator]"
 EventListener: TypeAlias = Callable[[Event], None]
 LinesListener: TypeAlias = Callable[[Iterable[str]], None]
+RecordListener: TypeAlias = Callable[[CallEndedEvent, bool], None]  # the bool: the broker kept it, maybe for long
 
 
 class SipPhoneCoordinator:
@@ -54,8 +60,11 @@ class SipPhoneCoordinator:
         self._reported_online = True
         self._update_listeners: dict[str | None, list[CALLBACK_TYPE]] = {}
         self._event_listeners: dict[str, list[EventListener]] = {}
+        self._record_listeners: dict[str, list[RecordListener]] = {}
+        self._reset_listeners: dict[str, list[CALLBACK_TYPE]] = {}
         self._lines_listeners: list[LinesListener] = []
-        self._lines: frozenset[str] = frozenset()  # those that the listeners know
+        self._dial_pads: dict[str, DialPad] = {}
+        self._lines: dict[str, AccountKind] = {}  # those that the listeners know
         self._event_ids: deque[str] = deque(maxlen=REMEMBERED_EVENTS)
         self._faulty_topics: set[str] = set()
 
@@ -79,7 +88,7 @@ class SipPhoneCoordinator:
         self._is_set_up = True
         self._async_follow_inventory()
 
-    async def async_request(self, account: str, request: AccountRequest) -> Response:
+    async def async_request(self, account: str, request: LineRequest) -> Response:
         """Have the bridge do something with a line; raises a translated `HomeAssistantError`."""
         return await self._requests.async_send(account, request, is_online=self.state.is_online)
 
@@ -92,6 +101,36 @@ class SipPhoneCoordinator:
     def async_listen_events(self, account: str, receive: EventListener) -> CALLBACK_TYPE:
         """Call ``receive`` once for each event of the account."""
         return _add(self._event_listeners.setdefault(account, []), receive)
+
+    @callback
+    def async_listen_records(self, account: str, receive: RecordListener) -> CALLBACK_TYPE:
+        """Call ``receive`` with the record of each call that ended, maybe more than once, and with the last one now."""
+        last_call = self.state.line(account).last_call
+        if last_call is not None:
+            receive(last_call, True)  # noqa: FBT003  # it was kept
+        return _add(self._record_listeners.setdefault(account, []), receive)
+
+    @callback
+    def async_listen_reset(self, account: str, reset: CALLBACK_TYPE) -> CALLBACK_TYPE:
+        """Call ``reset`` when somebody has looked at the missed calls of the account."""
+        return _add(self._reset_listeners.setdefault(account, []), reset)
+
+    @callback
+    def async_reset_missed_calls(self, account: str) -> None:
+        """Somebody has looked at the missed calls."""
+        for reset in tuple(self._reset_listeners.get(account, ())):
+            reset()
+
+    @callback
+    def async_dial_pad(self, account: str) -> DialPad:
+        """Whom the line is going to call."""
+        return self._dial_pads.setdefault(account, DialPad())
+
+    @callback
+    def async_update_line(self, account: str) -> None:
+        """Have the line's entities look again."""
+        for update in tuple(self._update_listeners.get(account, ())):
+            update()
 
     @callback
     def async_listen_lines(self, add: LinesListener) -> CALLBACK_TYPE:
@@ -123,18 +162,39 @@ class SipPhoneCoordinator:
             case AccountTopic(kind="event" | "response", name=str()) if message.retain or not payload:
                 pass  # neither is ever retained: a replayed event would ring a bell that nobody pressed
             case AccountTopic(kind="event", name=str()):
-                self._async_receive_event(topic.account, decode_event(payload))
+                self._async_receive_event(topic.account, decode_event(payload), stamp_of(payload))
             case AccountTopic(kind="response", name=str()):
                 self._requests.async_receive(payload)
             case _:
-                if (kind := payload_class(topic)) is not None:
-                    self._async_set_state(reduce(self.state, topic, read(kind, payload)))
+                self._async_receive_state(topic, payload, is_kept=message.retain)
 
     @callback
-    def _async_receive_event(self, account: str, event: Event) -> None:
+    def _async_receive_state(self, topic: AccountTopic | BridgeTopic, data: bytes, *, is_kept: bool) -> None:
+        kind = payload_class(topic)
+        if kind is None:
+            return
+        payload = read(kind, data)
+        self._async_set_state(reduce(self.state, topic, payload))
+        if isinstance(topic, AccountTopic) and isinstance(payload, CallEndedEvent):
+            self._async_record(topic.account, payload, is_kept=is_kept)
+
+    @callback
+    def _async_record(self, account: str, record: CallEndedEvent, *, is_kept: bool) -> None:
+        for receive in tuple(self._record_listeners.get(account, ())):
+            receive(record, is_kept)
+
+    @callback
+    def _async_receive_event(self, account: str, event: Event, stamp: str | None) -> None:
         if event.event_id in self._event_ids:
             return
         self._event_ids.append(event.event_id)
+        made = None if stamp is None else parse_time(stamp)
+        age = timedelta(0) if made is None else dt_util.utcnow() - made
+        if is_stale(event, age, self.state.line(account)):
+            _LOGGER.debug("%s of %s is too old to act on", event.event, account)
+            return
+        if isinstance(event, CallEndedEvent):
+            self._async_record(account, event, is_kept=False)
         for receive in tuple(self._event_listeners.get(account, ())):
             receive(event)
 
@@ -156,8 +216,11 @@ class SipPhoneCoordinator:
         if self.state.accounts is None:
             return
         async_update_devices(self.hass, self.entry, self.topics.bridge, self.state)
-        added = sorted(self.state.accounts.keys() - self._lines)
-        self._lines = frozenset(self.state.accounts)
+        known, self._lines = self._lines, {account.id: account.kind for account in self.state.accounts.values()}
+        if any(known.get(account, kind) is not kind for account, kind in self._lines.items()):
+            self.hass.config_entries.async_schedule_reload(self.entry.entry_id)  # it has other entities now
+        added = sorted(self._lines.keys() - known)
+        self._dial_pads = {account: pad for account, pad in self._dial_pads.items() if account in self._lines}
         if added:
             for add in tuple(self._lines_listeners):
                 add(added)
@@ -166,9 +229,12 @@ class SipPhoneCoordinator:
     def _async_notify(self, old: PhoneState) -> None:
         is_bridge_changed = (self.state.availability, self.state.info) != (old.availability, old.info)
         for account, updates in tuple(self._update_listeners.items()):
-            if is_bridge_changed or (account is not None and self.state.line(account) != old.line(account)):
+            if is_bridge_changed or (account is not None and self._is_changed(account, old)):
                 for update in tuple(updates):
                     update()
+
+    def _is_changed(self, account: str, old: PhoneState) -> bool:
+        return (self.state.line(account), self.state.account(account)) != (old.line(account), old.account(account))
 
     def _log_availability(self) -> None:
         if self.state.is_online is self._reported_online:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from homeassistant.const import MAX_LENGTH_STATE_STATE
 from homeassistant.core import callback
 from homeassistant.helpers.device_registry import DeviceInfo
-from homeassistant.helpers.entity import Entity
+from homeassistant.helpers.entity import Entity, EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.restore_state import RestoredExtraData, RestoreEntity
 
+from .contract import AccountInfo, AccountKind, Response
 from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
 from .devices import bridge_identifier, line_identifier
+from .requests import LineRequest
 from .state import LineState
 
 
@@ -63,6 +69,78 @@ class LineEntity(SipPhoneEntity):
     def line(self) -> LineState:
         """What the bridge says of the line."""
         return self.coordinator.state.line(self.account)
+
+    @property
+    def account_info(self) -> AccountInfo | None:
+        """The line's entry in the bridge's inventory."""
+        return self.coordinator.state.account(self.account)
+
+    async def async_request(self, request: LineRequest) -> Response:
+        """Have the bridge do something with the line; raises a translated `HomeAssistantError`."""
+        return await self.coordinator.async_request(self.account, request)
+
+
+class RememberingEntity(LineEntity, RestoreEntity):
+    """An entity of a line that knows something which the bridge does not."""
+
+    async def async_added_to_hass(self) -> None:
+        """Recall it."""
+        data = await self.async_get_last_extra_data()
+        self.recall({} if data is None else data.as_dict())
+        await super().async_added_to_hass()
+
+    @property
+    def extra_restore_state_data(self) -> RestoredExtraData:
+        """What is stored."""
+        return RestoredExtraData(dict(self.remembered))
+
+    @property
+    @abstractmethod
+    def remembered(self) -> Mapping[str, Any]:
+        """What to store, as JSON has it."""
+
+    @abstractmethod
+    def recall(self, remembered: Mapping[str, Any]) -> None:
+        """Take what was stored, or an empty mapping."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineEntityDescription(EntityDescription):
+    """What every kind of entity of a line says of itself."""
+
+    needs_registrar: bool = False
+
+
+DescriptionT = TypeVar("DescriptionT", bound=LineEntityDescription)
+
+
+class DescribedLineEntity(LineEntity):
+    """An entity of a line of which its description tells everything."""
+
+    def __init__(self, coordinator: SipPhoneCoordinator, account: str, description: LineEntityDescription) -> None:
+        super().__init__(coordinator, account, description.key)
+        self.entity_description = description
+
+
+@callback
+def async_add_described(
+    entry: SipPhoneConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+    make: Callable[[SipPhoneCoordinator, str, DescriptionT], LineEntity],
+    descriptions: Iterable[DescriptionT],
+) -> None:
+    """Add an entity for each description that suits a line, to each line."""
+
+    def suiting(coordinator: SipPhoneCoordinator, account: str) -> Iterable[LineEntity]:
+        info = coordinator.state.account(account)
+        has_registrar = info is not None and info.kind is AccountKind.REGISTERED
+        return [
+            make(coordinator, account, description)
+            for description in descriptions
+            if has_registrar or not description.needs_registrar
+        ]
+
+    async_add_lines(entry, async_add_entities, suiting)
 
 
 @callback

@@ -14,12 +14,37 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
-from .contract import ACCOUNT_VERBS, AccountRequest, ErrorCode, RequestFailure, Response, Topics, decode, encode_request
+from .contract import (
+    ACCOUNT_VERBS,
+    AccountRequest,
+    ErrorCode,
+    Hold,
+    OpenDoor,
+    Play,
+    RequestFailure,
+    Response,
+    Resume,
+    SendDTMF,
+    SendMessage,
+    Set,
+    Topics,
+    Transfer,
+    decode,
+    encode_request,
+)
 
 RESPONSE_TIMEOUT: Final = 10.0  # seconds
+_OTHER_PARTYS_TIMEOUT: Final = 40.0  # the other side has 32 s to answer a SIP request (RFC 3261 §17)
+_NEW_CALLS_TIMEOUT: Final = 120.0  # somebody may have to pick up first
+_PAUSE_MS: Final = 500  # a comma among keys
 QOS: Final = 1
 
-_VERBS: Final[Mapping[type[AccountRequest], str]] = {kind: verb for verb, (kind, _) in ACCOUNT_VERBS.items()}
+LineRequest = AccountRequest | OpenDoor | Set
+_VERBS: Final[Mapping[type[LineRequest], str]] = {
+    OpenDoor: "open_door",
+    Set: "set",
+    **{kind: verb for verb, (kind, _) in ACCOUNT_VERBS.items()},
+}
 
 # What whoever asked can put right; the rest went wrong on the way or at the bridge.
 _CALLERS_FAULTS: Final = frozenset(
@@ -42,7 +67,7 @@ class Requests:
         self._topics = topics
         self._pending: dict[str, asyncio.Future[Response]] = {}
 
-    async def async_send(self, account: str, request: AccountRequest, *, is_online: bool) -> Response:
+    async def async_send(self, account: str, request: LineRequest, *, is_online: bool) -> Response:
         """Publish a request and await its response; raises a translated `HomeAssistantError`."""
         verb = _VERBS[type(request)]
         if not is_online:
@@ -51,7 +76,7 @@ class Requests:
         response: asyncio.Future[Response] = self._hass.loop.create_future()
         self._pending[transaction] = response
         try:
-            async with asyncio.timeout(RESPONSE_TIMEOUT):
+            async with asyncio.timeout(_patience(request)):
                 await self._async_publish(account, verb, replace(request, transaction=transaction))
                 answer = await response
         except TimeoutError as error:
@@ -70,7 +95,7 @@ class Requests:
         if pending is not None and not pending.done():
             pending.set_result(answer)
 
-    async def _async_publish(self, account: str, verb: str, request: AccountRequest) -> None:
+    async def _async_publish(self, account: str, verb: str, request: LineRequest) -> None:
         await self._async_wait_for_subscription()
         payload = encode_request(request, dt_util.utcnow().timestamp())
         await mqtt.async_publish(
@@ -85,6 +110,20 @@ class Requests:
             await live.wait()
         finally:
             stop()
+
+
+def _patience(request: LineRequest) -> float:
+    """Seconds in which the bridge answers, whatever the other party does."""
+    match request:
+        case SendDTMF(digits=digits, duration_ms=duration, gap_ms=gap):
+            pressed = len(digits) * (duration + gap) + digits.count(",") * _PAUSE_MS
+            return RESPONSE_TIMEOUT + pressed / 1000
+        case Hold() | Resume() | SendMessage() | Play():
+            return _OTHER_PARTYS_TIMEOUT
+        case Transfer() | OpenDoor():
+            return _NEW_CALLS_TIMEOUT
+        case _:
+            return RESPONSE_TIMEOUT
 
 
 def _refusal(verb: str, failure: RequestFailure) -> HomeAssistantError:

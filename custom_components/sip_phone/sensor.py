@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from homeassistant.components.sensor import SensorDeviceClass, SensorEntity, SensorEntityDescription
-from homeassistant.const import EntityCategory
-from homeassistant.core import HomeAssistant
+from homeassistant.components.sensor import (
+    SensorDeviceClass,
+    SensorEntity,
+    SensorEntityDescription,
+    SensorStateClass,
+)
+from homeassistant.const import PERCENTAGE, EntityCategory, UnitOfTime
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .contract import CallState, RegistrationState
+from .contract import CallEndedEvent, CallState, EndReason, RegistrationState, RTPQuality
 from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
-from .entity import LineEntity, async_add_lines, shortened
-from .state import LineState
+from .entity import (
+    DescribedLineEntity,
+    LineEntityDescription,
+    RememberingEntity,
+    async_add_described,
+    async_add_lines,
+    shortened,
+)
+from .state import LineState, is_missed, parse_time
 
 PARALLEL_UPDATES = 0
+
+REMEMBERED_CALLS: Final = 64  # records that are never counted again
+
+Value = str | float | datetime | None
 
 
 def _last_call(line: LineState) -> Mapping[str, Any] | None:
@@ -34,16 +51,39 @@ def _last_call(line: LineState) -> Mapping[str, Any] | None:
     }
 
 
-def _no_attributes(_line: LineState) -> None:
-    return None
+def _of_record(value: Callable[[CallEndedEvent], Value]) -> Callable[[LineState], Value]:
+    return lambda line: None if line.last_call is None else value(line.last_call)
+
+
+def _of_quality(value: Callable[[RTPQuality], float | None]) -> Callable[[LineState], float | None]:
+    def of_line(line: LineState) -> float | None:
+        quality = None if line.last_call is None else line.last_call.quality
+        return None if quality is None else value(quality)
+
+    return of_line
+
+
+def _lost_percent(quality: RTPQuality) -> float | None:
+    expected = quality.packets + quality.lost
+    return None if expected <= 0 else max(0.0, 100 * quality.lost / expected)
+
+
+def _call_start(line: LineState) -> datetime | None:
+    call = line.live_call
+    return None if call is None else parse_time(call.started_at)
+
+
+def _answered_at(line: LineState) -> datetime | None:
+    call = line.live_call
+    return None if call is None or call.answered_at is None else parse_time(call.answered_at)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LineSensorDescription(SensorEntityDescription):
+class LineSensorDescription(LineEntityDescription, SensorEntityDescription):
     """A sensor whose value is a function of the line's state."""
 
-    value: Callable[[LineState], str | datetime | None]
-    attributes: Callable[[LineState], Mapping[str, Any] | None] = _no_attributes
+    value: Callable[[LineState], Value]
+    attributes: Callable[[LineState], Mapping[str, Any] | None] = lambda _line: None
 
 
 SENSORS = (
@@ -58,11 +98,40 @@ SENSORS = (
         key="remote_party", translation_key="remote_party", value=lambda line: shortened(line.remote_party)
     ),
     LineSensorDescription(
+        key="call_start", translation_key="call_start", device_class=SensorDeviceClass.TIMESTAMP, value=_call_start
+    ),
+    LineSensorDescription(
+        key="answered_at", translation_key="answered_at", device_class=SensorDeviceClass.TIMESTAMP, value=_answered_at
+    ),
+    LineSensorDescription(
         key="last_call",
         translation_key="last_call",
         device_class=SensorDeviceClass.TIMESTAMP,
         value=lambda line: line.last_call_started,
         attributes=_last_call,
+    ),
+    LineSensorDescription(
+        key="last_call_result",
+        translation_key="last_call_result",
+        device_class=SensorDeviceClass.ENUM,
+        options=list(EndReason),
+        value=_of_record(lambda record: record.end_reason),
+    ),
+    LineSensorDescription(
+        key="last_call_duration",
+        translation_key="last_call_duration",
+        device_class=SensorDeviceClass.DURATION,
+        native_unit_of_measurement=UnitOfTime.SECONDS,
+        suggested_display_precision=0,
+        value=_of_record(lambda record: record.talk_seconds),
+    ),
+    LineSensorDescription(
+        key="voicemail",
+        translation_key="voicemail",
+        state_class=SensorStateClass.MEASUREMENT,
+        needs_registrar=True,
+        value=lambda line: None if line.messages is None else line.messages.new,
+        attributes=lambda line: None if line.messages is None else {"old": line.messages.old},
     ),
     LineSensorDescription(
         key="registration",
@@ -72,6 +141,43 @@ SENSORS = (
         options=list(RegistrationState),
         value=lambda line: None if line.registration is None else line.registration.state,
     ),
+    LineSensorDescription(
+        key="codec",
+        translation_key="codec",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value=lambda line: None if line.live_call is None else shortened(line.live_call.codec),
+    ),
+    LineSensorDescription(
+        key="quality",
+        translation_key="quality",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=1,
+        value=_of_quality(lambda quality: quality.mos),
+    ),
+    LineSensorDescription(
+        key="packet_loss",
+        translation_key="packet_loss",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        native_unit_of_measurement=PERCENTAGE,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=1,
+        value=_of_quality(_lost_percent),
+    ),
+    LineSensorDescription(
+        key="jitter",
+        translation_key="jitter",
+        device_class=SensorDeviceClass.DURATION,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        native_unit_of_measurement=UnitOfTime.MILLISECONDS,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=1,
+        value=_of_quality(lambda quality: quality.jitter_ms),
+    ),
 )
 
 
@@ -79,24 +185,17 @@ async def async_setup_entry(
     hass: HomeAssistant, entry: SipPhoneConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
     """Add the sensors of each line."""
-    async_add_lines(
-        entry,
-        async_add_entities,
-        lambda coordinator, account: [LineSensor(coordinator, account, description) for description in SENSORS],
-    )
+    async_add_described(entry, async_add_entities, LineSensor, SENSORS)
+    async_add_lines(entry, async_add_entities, lambda coordinator, account: [MissedCalls(coordinator, account)])
 
 
-class LineSensor(LineEntity, SensorEntity):
+class LineSensor(DescribedLineEntity, SensorEntity):
     """One value of a line."""
 
     entity_description: LineSensorDescription
 
-    def __init__(self, coordinator: SipPhoneCoordinator, account: str, description: LineSensorDescription) -> None:
-        super().__init__(coordinator, account, description.key)
-        self.entity_description = description
-
     @property
-    def native_value(self) -> str | datetime | None:
+    def native_value(self) -> Value:
         """The value; None when the bridge has not told it."""
         return self.entity_description.value(self.line)
 
@@ -104,3 +203,54 @@ class LineSensor(LineEntity, SensorEntity):
     def extra_state_attributes(self) -> Mapping[str, Any] | None:
         """What belongs to the value."""
         return self.entity_description.attributes(self.line)
+
+
+class MissedCalls(RememberingEntity, SensorEntity):
+    """How many called and were not answered, until somebody looks and resets it."""
+
+    _attr_translation_key = "missed_calls"
+    _attr_state_class = SensorStateClass.TOTAL
+
+    def __init__(self, coordinator: SipPhoneCoordinator, account: str) -> None:
+        super().__init__(coordinator, account, "missed_calls")
+        self._count = 0
+        self._seen: deque[str] = deque(maxlen=REMEMBERED_CALLS)
+        self._is_new = True
+
+    async def async_added_to_hass(self) -> None:
+        """Recall the count, then count."""
+        await super().async_added_to_hass()
+        self.async_on_remove(self.coordinator.async_listen_records(self.account, self._async_count))
+        self.async_on_remove(self.coordinator.async_listen_reset(self.account, self._async_reset))
+
+    @property
+    def native_value(self) -> int:
+        """How many."""
+        return self._count
+
+    @property
+    def remembered(self) -> Mapping[str, Any]:
+        """The count, and which calls it has seen."""
+        return {"count": self._count, "seen": list(self._seen)}
+
+    def recall(self, remembered: Mapping[str, Any]) -> None:
+        """Go on where Home Assistant stopped."""
+        self._count = remembered.get("count", 0)
+        self._seen.extend(remembered.get("seen", ()))
+        self._is_new = not remembered
+
+    @callback
+    def _async_count(self, record: CallEndedEvent, is_kept: bool) -> None:
+        """Count a call once. What the broker has kept since before this entity was made is not news."""
+        if record.event_id in self._seen:
+            return
+        self._seen.append(record.event_id)
+        is_news, self._is_new = not (is_kept and self._is_new), False
+        if is_news and is_missed(record):
+            self._count += 1
+        self.async_write_ha_state()
+
+    @callback
+    def _async_reset(self) -> None:
+        self._count = 0
+        self.async_write_ha_state()

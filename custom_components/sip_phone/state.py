@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from .contract import (
@@ -23,21 +23,40 @@ from .contract import (
     CallSnapshot,
     CallState,
     Direction,
+    EndReason,
+    Event,
+    MessageEvent,
+    RecordingDoneEvent,
     Registration,
+    RegistrationState,
+    Remote,
+    Settings,
+    WaitingMessages,
     decode,
     is_valid_id,
 )
 
 MAX_LINES: Final = 256  # lines that are remembered; whoever may publish can't make Home Assistant grow
+MAX_CONTACTS: Final = 256  # of a line
+MAX_AGE: Final = timedelta(seconds=30)  # of an event that calls for action: later, nobody is at the door any more
 
-Retained = BridgeState | BridgeInfo | Accounts | Registration | CallSnapshot | CallEndedEvent
+Retained = (
+    BridgeState | BridgeInfo | Accounts | Registration | CallSnapshot | CallEndedEvent | Settings | WaitingMessages
+)
 _BRIDGE_PAYLOADS: Final[Mapping[str, type[Retained]]] = {"state": BridgeState, "info": BridgeInfo, "accounts": Accounts}
 _LINE_PAYLOADS: Final[Mapping[str, type[Retained]]] = {
     "registration": Registration,
     "call": CallSnapshot,
     "last_call": CallEndedEvent,
+    "settings": Settings,
+    "messages": WaitingMessages,
 }
-_TALKING: Final = frozenset({CallState.IN_CALL, CallState.ON_HOLD})
+TALKING: Final = frozenset({CallState.IN_CALL, CallState.ON_HOLD})
+_UNANSWERED: Final = frozenset({CallState.RINGING, CallState.EARLY_MEDIA})
+_NOT_TAKEN: Final = frozenset(
+    {EndReason.BUSY, EndReason.CANCELED, EndReason.FAILED, EndReason.NO_ANSWER, EndReason.TIMEOUT}
+)
+_Record = CallEndedEvent | RecordingDoneEvent | MessageEvent  # events that stay true however late they come
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,17 +66,38 @@ class LineState:
     registration: Registration | None = None
     call: CallSnapshot | None = None
     last_call: CallEndedEvent | None = None
+    settings: Settings | None = None
+    messages: WaitingMessages | None = None
+
+    @property
+    def calls(self) -> tuple[CallInfo, ...]:
+        """The live calls, oldest first."""
+        return () if self.call is None else self.call.calls
 
     @property
     def ringing_call(self) -> CallInfo | None:
         """The oldest incoming call that nobody has answered."""
-        return next((call for call in self._calls if _is_ringing(call)), None)
+        return next((call for call in self.calls if _is_ringing(call)), None)
 
     @property
     def live_call(self) -> CallInfo | None:
         """The call that a person means: the one they talk in, else the oldest."""
-        talking = (call for call in self._calls if call.state in _TALKING)
-        return next(talking, self._calls[0] if self._calls else None)
+        return self.talking_call or (self.calls[0] if self.calls else None)
+
+    @property
+    def talking_call(self) -> CallInfo | None:
+        """The oldest call that was answered: one that is not on hold, if there is any."""
+        talking = sorted((call for call in self.calls if call.state in TALKING), key=_is_held)
+        return talking[0] if talking else None
+
+    @property
+    def dialed(self) -> Remote | None:
+        """Whom the line called last, as far as the bridge tells it."""
+        outgoing = [call.remote for call in self.calls if call.direction is Direction.OUTGOING]
+        if outgoing:
+            return outgoing[-1]
+        record = self.last_call
+        return record.remote if record is not None and record.direction is Direction.OUTGOING else None
 
     @property
     def is_ringing(self) -> bool | None:
@@ -67,7 +107,7 @@ class LineState:
     @property
     def is_in_call(self) -> bool | None:
         """Whether a call was answered and lives, on hold or not."""
-        return None if self.call is None else self.call.state in _TALKING
+        return None if self.call is None else self.call.state in TALKING
 
     @property
     def remote_party(self) -> str | None:
@@ -81,8 +121,19 @@ class LineState:
         return None if self.last_call is None else parse_time(self.last_call.started_at)
 
     @property
-    def _calls(self) -> tuple[CallInfo, ...]:
-        return () if self.call is None else self.call.calls
+    def is_registered(self) -> bool | None:
+        """Whether the registrar knows the line."""
+        return None if self.registration is None else self.registration.state is RegistrationState.REGISTERED
+
+    def find_call(self, call_id: str | None) -> CallInfo | None:
+        """A live call by its id."""
+        return next((call for call in self.calls if call.call_id == call_id), None)
+
+    def is_begun_by(self, event: Event) -> bool:
+        """Whether an event begins a call: an INVITE within one (RFC 3261 §14) changes its media and rings nobody."""
+        call = self.find_call(event.call_id)
+        state = event.state if call is None else call.state
+        return event.event == "INVITE" and state not in TALKING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +158,10 @@ class PhoneState:
     def line(self, account: str) -> LineState:
         """What is known of an account, be it nothing."""
         return self.lines.get(account, _UNKNOWN_LINE)
+
+    def account(self, account: str) -> AccountInfo | None:
+        """An account's entry in the inventory."""
+        return None if self.accounts is None else self.accounts.get(account)
 
 
 _UNKNOWN_LINE: Final = LineState()
@@ -144,6 +199,29 @@ def without_broker(state: PhoneState) -> PhoneState:
     return _with_availability(state, None)
 
 
+def is_missed(record: CallEndedEvent) -> bool:
+    """Whether somebody called and nobody took it: neither here, nor at another phone, nor by refusing it."""
+    return record.direction is Direction.INCOMING and record.end_reason in _NOT_TAKEN and not record.talk_seconds
+
+
+def is_stale(event: Event, age: timedelta, line: LineState) -> bool:
+    """Whether an event waited out an outage, and what it tells of is over.
+
+    Of a live call nothing is stale, so a bridge whose clock goes wrong still rings.
+    """
+    return not isinstance(event, _Record) and age > MAX_AGE and line.find_call(event.call_id) is None
+
+
+def contacts_of(account: AccountInfo | None) -> Mapping[str, str]:
+    """An account's numbers by the name of the contact; two of one name go by their numbers too."""
+    contacts = () if account is None else account.contacts
+    names = [contact.name for contact in contacts]
+    return {
+        contact.name if names.count(contact.name) == 1 else f"{contact.name} ({contact.number})": contact.number
+        for contact in contacts[:MAX_CONTACTS]
+    }
+
+
 def parse_time(text: str) -> datetime | None:
     """An RFC 3339 time; None when it is no such thing or lacks its zone."""
     try:
@@ -176,5 +254,9 @@ def _reduce_line(state: PhoneState, topic: AccountTopic, payload: Retained | Non
     return replace(state, lines={**state.lines, topic.account: line})
 
 
+def _is_held(call: CallInfo) -> bool:
+    return call.state is CallState.ON_HOLD
+
+
 def _is_ringing(call: CallInfo) -> bool:
-    return call.direction is Direction.INCOMING and call.state is CallState.RINGING
+    return call.direction is Direction.INCOMING and call.state in _UNANSWERED

@@ -905,6 +905,12 @@ def transaction_of(data: bytes) -> str | None:
     return transaction if len(transaction) <= MAX_TRANSACTION else None
 
 
+def stamp_of(data: bytes) -> str | None:
+    """When a message was made, as its ``ts`` says; None when it does not say."""
+    stamp = _object(data).get("ts")
+    return stamp if isinstance(stamp, str) else None
+
+
 def verb_is_well_formed(verb: str) -> bool:
     """Whether a verb may be echoed in a response topic."""
     return _VERB.fullmatch(verb) is not None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from homeassistant.core import HomeAssistant
+from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import async_fire_mqtt_message
 
 from custom_components.sip_phone.contract import (
@@ -21,6 +22,7 @@ from custom_components.sip_phone.contract import (
     CallInfo,
     CallSnapshot,
     CallState,
+    Contact,
     Direction,
     Event,
     Origin,
@@ -28,13 +30,21 @@ from custom_components.sip_phone.contract import (
     RegistrationState,
     Remote,
     Response,
+    Settings,
     Topics,
     encode,
 )
 
 TS = 1795378500.0  # 2026-11-22T20:15:00Z
 TOPICS = Topics()
-DOOR = AccountInfo(id="door", name="Door", uri="sip:door@192.0.2.1", kind=AccountKind.DIRECT)
+DOOR = AccountInfo(
+    id="door",
+    name="Door",
+    uri="sip:door@192.0.2.1",
+    kind=AccountKind.DIRECT,
+    contacts=(Contact(name="Anna", number="sip:anna@192.0.2.9"), Contact(name="Bob", number="sip:bob@192.0.2.9")),
+    door_code=True,
+)
 PBX = AccountInfo(id="pbx", name="PBX", uri="sip:620@192.0.2.2", kind=AccountKind.REGISTERED)
 INFO = BridgeInfo(
     name="Home",
@@ -101,16 +111,18 @@ class FakeBridge:
         for account in accounts:
             self.tell("registration", Registration(state=RegistrationState.DISABLED), account.id)
             self.tell("call", snapshot(), account.id)
+            self.tell("settings", Settings(), account.id)
         self.tell("state", BridgeState(state=Availability.ONLINE))
 
     def die(self) -> None:
         """The broker publishes the last will."""
         self.tell("state", BridgeState(state=Availability.OFFLINE))
 
-    def emit(self, event: Event, *, retain: bool = False) -> None:
-        """Publish an event."""
+    def emit(self, event: Event, *, retain: bool = False, age: float = 0.0) -> None:
+        """Publish an event that happened so many seconds ago."""
         topic = self.topics.of_account(event.account, "event", event.event)
-        async_fire_mqtt_message(self.hass, topic, encode(event, TS), qos=1, retain=retain)
+        made = dt_util.utcnow().timestamp() - age
+        async_fire_mqtt_message(self.hass, topic, encode(event, made), qos=1, retain=retain)
 
     def subscribed(self, filters: Sequence[str]) -> None:
         """Home Assistant subscribed: the broker replays what it retains."""

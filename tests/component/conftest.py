@@ -15,6 +15,7 @@ if importlib.util.find_spec("pytest_homeassistant_custom_component") is None:
 else:
     from homeassistant.components.mqtt import client
     from homeassistant.core import HomeAssistant
+    from homeassistant.helpers.entity import Entity
     from pytest_homeassistant_custom_component.common import MockConfigEntry
 
     from custom_components.sip_phone.const import CONF_BASE_TOPIC, CONF_BRIDGE, DOMAIN
@@ -70,6 +71,11 @@ else:
         )
         entry.add_to_hass(hass)
         return entry
+
+    @pytest.fixture
+    def entity_registry_enabled_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+        """Entities that are disabled at first are not."""
+        monkeypatch.setattr(Entity, "entity_registry_enabled_default", True)
 
     @pytest.fixture
     async def phone(hass: HomeAssistant, bridge: FakeBridge, entry: MockConfigEntry) -> FakeBridge:
