@@ -106,6 +106,8 @@ mqtt:
   username: bridge
   password: !secret mqtt_password
   base_topic: phones/sip
+  discovery: true
+  discovery_prefix: ha/found
   client_id: sip-bridge-1
   keepalive: 10
   protocol: 3.1.1
@@ -167,6 +169,8 @@ state_dir: lasting/state
             username="bridge",
             password=Secret("0123"),
             base_topic="phones/sip",
+            discovery=True,
+            discovery_prefix="ha/found",
             client_id="sip-bridge-1",
             keepalive=10,
             protocol="3.1.1",
@@ -432,6 +436,14 @@ def test_an_embedded_broker_may_listen_for_others_with_a_password(loaded: Load) 
         (
             "accounts: [{id: d, kind: direct, password: p, algorithms: [sha-1]}]",
             "1: accounts[0].algorithms[0]: expected one of md5, sha-256, sha-512-256; got 'sha-1'",
+        ),
+        (
+            f"{DOOR}mqtt: {{broker: embedded, discovery: maybe}}",
+            "3: mqtt.discovery: expected true or false; got 'maybe'",
+        ),
+        (
+            f"{DOOR}mqtt: {{host: h, discovery_prefix: ha/+}}",
+            "3: mqtt.discovery_prefix: expected a topic without + and #, like homeassistant; got 'ha/+'",
         ),
         (
             f"{DOOR}mqtt: {{host: h, base_topic: sip/#}}",
@@ -720,6 +732,8 @@ def test_what_mqtt_shows_is_json(loaded: Load) -> None:
             "username": "u",
             "password": "***",
             "base_topic": "sip_bridge",
+            "discovery": False,
+            "discovery_prefix": "homeassistant",
             "client_id": None,
             "keepalive": 30,
             "protocol": "auto",

@@ -68,6 +68,7 @@ class Publisher:
         self._clock = clock
         self._seq = count(1)
         self._shown: dict[str, object] = {}
+        self._discovered: dict[str, str] = {}  # payloads of Home Assistant's discovery
         self.session = secrets.token_hex(8)
         self.started_at = clock()
 
@@ -103,6 +104,15 @@ class Publisher:
             self.show_calls(phone)
             for kind, payload_class in _KEPT.items():
                 self._show_former(topics.of_account(phone.account.id, kind), payload_class)
+
+    def show_discovery(self, payloads: Mapping[str, str]) -> None:
+        """Retain Home Assistant's discovery as it is now; clear what is no longer in it."""
+        for topic in self._discovered.keys() - payloads.keys():
+            self._outlet.retain(topic, "")
+        for topic, payload in payloads.items():
+            if self._discovered.get(topic) != payload:
+                self._outlet.retain(topic, payload)
+        self._discovered = dict(payloads)
 
     def _show_former(self, topic: str, payload_class: type[object]) -> None:
         """Show what a former run kept, as it was written; what this version can't read is worth nothing."""

@@ -5,10 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sip_bridge.config import Config
+from sip_bridge.config import Config, EmbeddedMQTT, ExternalMQTT
 from sip_bridge.phone.settings import Account, DirectAccount
 
-AT_ONCE: Final = ("bridge.name", "log_level", "media", "recording")  # keys, or sections with all their keys
+AT_ONCE: Final = (
+    "bridge.name",
+    "log_level",
+    "media",
+    "mqtt.discovery",
+    "mqtt.discovery_prefix",
+    "recording",
+)  # keys, or sections with all their keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +71,18 @@ def in_effect(before: Config, after: Config) -> Config:
     return dataclasses.replace(
         before,
         bridge=dataclasses.replace(before.bridge, name=after.bridge.name),
+        mqtt=_with_discovery_of(before.mqtt, after.mqtt),
         accounts=after.accounts,
         log_level=after.log_level,
         media=after.media,
         recording=after.recording,
     )
+
+
+def _with_discovery_of(
+    before: EmbeddedMQTT | ExternalMQTT, after: EmbeddedMQTT | ExternalMQTT
+) -> EmbeddedMQTT | ExternalMQTT:
+    return dataclasses.replace(before, discovery=after.discovery, discovery_prefix=after.discovery_prefix)
 
 
 def _is_at_once(key: str) -> bool:

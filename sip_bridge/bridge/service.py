@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sip_bridge import __version__
-from sip_bridge.bridge import translate
+from sip_bridge.bridge import home_assistant, translate
 from sip_bridge.bridge.broker import broker_settings, mqtt_settings
 from sip_bridge.bridge.counters import COUNTERS
 from sip_bridge.bridge.journal import Journal
@@ -103,6 +103,14 @@ class Bridge:
         config = self._config
         self._publishing.show_bridge(
             name=config.bridge.name, version=__version__, phones=self.phones, config=redacted(config)
+        )
+        self._publishing.show_discovery(self._discovery() if config.mqtt.discovery else {})
+
+    def _discovery(self) -> Mapping[str, str]:
+        config = self._config
+        accounts = [translate.account_info(phone.account) for phone in self.phones.values()]
+        return home_assistant.discovery(
+            self.topics, accounts, name=config.bridge.name, version=__version__, prefix=config.mqtt.discovery_prefix
         )
 
     def stop(self) -> None:

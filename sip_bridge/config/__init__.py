@@ -46,6 +46,7 @@ from sip_bridge.phone.transport.tls import TLSContexts, TLSFileError
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
+DEFAULT_DISCOVERY_PREFIX: Final = "homeassistant"
 SECRET_KEYS: Final = frozenset({"password", "key_password", "code", "codes"})  # no message shows their values
 TLS_FILES: Final = ("certificate", "key", "ca", "client_certificate", "client_key")
 _RANGE: Final = re.compile(r"(\d{1,5})\s*-\s*(\d{1,5})")
@@ -61,24 +62,28 @@ class BridgeSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedMQTT:
-    """The broker that runs inside the bridge, and where it listens."""
+    """The broker that runs inside the bridge, and where it listens; ``discovery`` is Home Assistant's."""
 
     host: str = "127.0.0.1"
     port: int = 1883
     username: str | None = None
     password: Secret | None = field(default=None, repr=False)
     base_topic: str = contract.DEFAULT_BASE_TOPIC
+    discovery: bool = False
+    discovery_prefix: str = DEFAULT_DISCOVERY_PREFIX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalMQTT:
-    """A broker that runs elsewhere; ``keepalive`` in seconds, ``path`` of a WebSocket."""
+    """A broker that runs elsewhere; ``keepalive`` in seconds, ``path`` of a WebSocket. See `EmbeddedMQTT` too."""
 
     host: str
     port: int = 1883
     username: str | None = None
     password: Secret | None = field(default=None, repr=False)
     base_topic: str = contract.DEFAULT_BASE_TOPIC
+    discovery: bool = False
+    discovery_prefix: str = DEFAULT_DISCOVERY_PREFIX
     client_id: str | None = None
     keepalive: int = 30
     protocol: ProtocolVersion = "auto"
@@ -352,6 +357,10 @@ _ANY_MQTT: Final[_Keys] = {
     vol.Optional("username"): valid.text,
     vol.Optional("password"): valid.secret,
     vol.Optional("base_topic"): valid.matching(valid.is_base_topic, "a topic without + and #, like sip_bridge"),
+    vol.Optional("discovery"): valid.boolean,
+    vol.Optional("discovery_prefix"): valid.matching(
+        valid.is_base_topic, "a topic without + and #, like homeassistant"
+    ),
 }
 
 

@@ -21,12 +21,12 @@ DOOR = "  - {id: door, kind: direct, name: Door}\n"
 class Bridge:
     """One bridge; the same configuration, and so the same ports, over its restarts."""
 
-    def __init__(self, folder: Path, broker: Mosquitto, accounts: str = DOOR) -> None:
+    def __init__(self, folder: Path, broker: Mosquitto, accounts: str = DOOR, *, mqtt: str | None = None) -> None:
         self.port = free_port()
         self._rtp = free_ports(_RTP_PORTS)
         self._config = folder / "config.yaml"
         self._accounts = accounts
-        self._broker = broker
+        self.mqtt = mqtt or f"{{host: {broker.host}, port: {broker.port}}}"
         self.process = Process(sys.executable, "-u", "-m", "sip_bridge", "run", "-c", self._config)
 
     @property
@@ -43,7 +43,7 @@ class Bridge:
         """Write the configuration with these accounts; one that runs has to be told."""
         self._accounts = accounts
         self._config.write_text(
-            f"mqtt: {{host: {LOOPBACK}, port: {self._broker.port}}}\n"
+            f"mqtt: {self.mqtt}\n"
             f"sip: {{bind: {LOOPBACK}, port: {self.port}, rtp_ports: {self._rtp}-{self._rtp + _RTP_PORTS - 1}}}\n"
             f"accounts:\n{accounts}"
         )
