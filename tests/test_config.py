@@ -159,6 +159,7 @@ accounts:
     message_waiting: true
 recording: {folder: heard, max_seconds: 60, max_size: 10, min_free: 0, keep_days: 7}
 log_level: debug
+log_format: json
 state_dir: lasting/state
 """
     assert loaded(text) == Config(
@@ -231,6 +232,7 @@ state_dir: lasting/state
             ),
         ),
         log_level="debug",
+        log_format="json",
         state_dir=Path("lasting/state"),
         recording=RecordingSettings(folder=Path("heard"), max_seconds=60, max_size=10 << 20, min_free=0, keep_days=7),
     )
@@ -454,6 +456,7 @@ def test_an_embedded_broker_may_listen_for_others_with_a_password(loaded: Load) 
             "3: mqtt.password: missing: a broker that other machines reach needs username and password",
         ),
         (f"{DOOR}log_level: loud", "3: log_level: expected one of debug, info, warning, error; got 'loud'"),
+        (f"{DOOR}log_format: xml", "3: log_format: expected one of text, json; got 'xml'"),
         (f"{DOOR}state_dir: ~nobody-at-all/x", "3: state_dir: expected a folder; got '~nobody-at-all/x'"),
         (
             f"{DOOR}recording: {{max_seconds: 43201}}",
@@ -789,6 +792,7 @@ def test_what_mqtt_shows_is_json(loaded: Load) -> None:
                 "record": "on_request",
             }
         ],
+        "log_format": "text",
         "log_level": "info",
         "state_dir": "state",
         "recording": {
@@ -815,12 +819,13 @@ def test_the_example_works_as_it_is() -> None:
     )
 
 
-def test_the_example_shows_seven_things_more() -> None:
+def test_the_example_shows_eight_things_more() -> None:
     assert [block.split(":")[0].strip("# -") for block in EXAMPLES] == [
         "mqtt",
         "advertised_host",
         "recording",
         "media",
+        "log_level",
         "aliases",
         "id",
         "id",

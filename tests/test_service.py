@@ -75,6 +75,19 @@ async def test_sighup_reads_the_configuration_again(config_file: Path) -> None:
         assert await process.wait() == 0
 
 
+async def test_the_log_is_json_from_a_reload_on(config_file: Path) -> None:
+    async with sip_bridge("run", "-c", str(config_file)) as process:
+        await line_with(process, "mosquitto_sub")
+        append(config_file, "log_format: json\n")
+        process.send_signal(signal.SIGHUP)
+        line = json.loads(await errors_with(process, "read the configuration again"))
+    assert (line["level"], line["logger"], line["message"]) == (
+        "info",
+        "sip_bridge.bridge.service",
+        "read the configuration again: applied log_format",
+    )
+
+
 async def test_a_restart_is_answered_and_then_it_begins_anew_in_the_same_process(
     config_file: Path, mqtt_port: int
 ) -> None:
@@ -83,6 +96,7 @@ async def test_a_restart_is_answered_and_then_it_begins_anew_in_the_same_process
         async with watching("127.0.0.1", mqtt_port, "sip_bridge/#") as watcher:
             first = json.loads(await seen(watcher, TOPICS.of_bridge("info")))
             append(config_file, "bridge: {id: home, name: Ours}\n")
+            await seen(watcher, TOPICS.of_bridge("state"), "online")
             watcher.publish(TOPICS.of_bridge("request", "restart"), "")
             assert '"ok"' in await seen(watcher, TOPICS.of_bridge("response", "restart"))
             await seen(watcher, TOPICS.of_bridge("state"), "offline")
@@ -132,6 +146,7 @@ async def test_a_wrong_configuration_is_no_reason_to_stop_for_a_restart(config_f
         await line_with(process, "mosquitto_sub")
         write(config_file, WRONG)
         async with watching("127.0.0.1", mqtt_port, "sip_bridge/#") as watcher:
+            await seen(watcher, TOPICS.of_bridge("state"), "online")
             watcher.publish(TOPICS.of_bridge("request", "restart"), "")
             assert "invalid_payload" in await seen(watcher, TOPICS.of_bridge("response", "restart"))
             watcher.publish(TOPICS.of_bridge("request", "health_check"), "")

@@ -4,6 +4,7 @@ import logging
 import time
 from typing import Literal
 
+from sip_bridge.bridge.flood import FloodFilter, counted
 from sip_bridge.bridge.publisher import Outlet
 from sip_bridge.mqtt import contract
 
@@ -17,11 +18,12 @@ class MQTTLogHandler(logging.Handler):
         super().__init__(logging.WARNING)
         self._outlet = outlet
         self._topic = topic
+        self.addFilter(FloodFilter())
 
     def emit(self, record: logging.LogRecord) -> None:
         """See `logging.Handler`."""
         payload = contract.LogRecord(
-            level=_level(record.levelno), message=record.getMessage()[:_MAX_TEXT], logger=record.name
+            level=_level(record.levelno), message=counted(record)[:_MAX_TEXT], logger=record.name
         )
         self._outlet.publish(self._topic, contract.encode(payload, time.time()), qos=0)
 

@@ -10,6 +10,7 @@ from sip_bridge.phone.settings import Account, DirectAccount
 
 AT_ONCE: Final = (
     "bridge.name",
+    "log_format",
     "log_level",
     "media",
     "mqtt.discovery",
@@ -73,6 +74,7 @@ def in_effect(before: Config, after: Config) -> Config:
         bridge=dataclasses.replace(before.bridge, name=after.bridge.name),
         mqtt=_with_discovery_of(before.mqtt, after.mqtt),
         accounts=after.accounts,
+        log_format=after.log_format,
         log_level=after.log_level,
         media=after.media,
         recording=after.recording,

@@ -54,9 +54,17 @@ class Running:
 class Bridge:
     """Joins phones and MQTT. ``async with running(config) as bridge`` starts and stops it."""
 
-    def __init__(self, config: Config, client: SIPClient, *, read: Callable[[], Config] | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        client: SIPClient,
+        *,
+        read: Callable[[], Config] | None = None,
+        on_reload: Callable[[Config], None] = lambda _: None,
+    ) -> None:
         self._config = config
         self._read = read
+        self._on_reload = on_reload
         self._client = client
         self.topics = Topics(base=config.mqtt.base_topic, bridge=config.bridge.id)
         self.phones = {account.id: VoIPPhone(client, account, listener=self._tell) for account in config.accounts}
@@ -222,6 +230,7 @@ class Bridge:
 
     def _apply(self, news: Changes, config: Config) -> None:
         former, self._config = self._config, config
+        self._on_reload(config)
         self._client.media = config.media
         if config.recording != former.recording:
             self._client.recorder.change(config.recording)
@@ -345,8 +354,12 @@ class Bridge:
 
 
 @asynccontextmanager
-async def running(config: Config, *, read: Callable[[], Config] | None = None) -> AsyncIterator[Running]:
-    """The bridge, from the first socket to the last goodbye; ``read`` reads its configuration again, in a thread.
+async def running(
+    config: Config, *, read: Callable[[], Config] | None = None, on_reload: Callable[[Config], None] = lambda _: None
+) -> AsyncIterator[Running]:
+    """The bridge, from the first socket to the last goodbye.
+
+    ``read`` reads its configuration again, in a thread; ``on_reload`` is told of one that comes into effect.
 
     Raises TransportError or BrokerError when an address is taken. On leaving it hangs up, deregisters, says offline
     and closes, each within bounded time.
@@ -357,7 +370,7 @@ async def running(config: Config, *, read: Callable[[], Config] | None = None) -
         if isinstance(mqtt, EmbeddedMQTT):
             broker = await stack.enter_async_context(EmbeddedBroker(broker_settings(mqtt)))
         client = SIPClient(config.sip, media=config.media, recording=config.recording)
-        bridge = Bridge(config, client, read=read)
+        bridge = Bridge(config, client, read=read, on_reload=on_reload)
         settings = mqtt_settings(config, port=broker.port if broker else mqtt.port)
         session = bridge.session(settings)
         await stack.enter_async_context(session)

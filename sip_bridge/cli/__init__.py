@@ -7,7 +7,6 @@ What a command needs is imported when it is called: `run` stays in memory for ye
 """
 
 import asyncio
-import logging
 import signal
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import click
 
 from sip_bridge import __version__, config
+from sip_bridge.cli.log import log_to_stderr, secrets_in
 from sip_bridge.cli.serve import begin_anew, serve
 from sip_bridge.errors import BrokerError, ConfigError, SipBridgeError
 
@@ -44,8 +44,8 @@ def run(path: Path) -> None:
     """Run the bridge until Ctrl-C or SIGTERM. SIGHUP has it read its configuration again."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     settings = config.load(path)
-    _log_to_stderr(settings.log_level)
-    if asyncio.run(serve(settings, path)):
+    log = log_to_stderr(settings.log_level, settings.log_format, secrets_in(settings))
+    if asyncio.run(serve(settings, path, log)):
         begin_anew()
 
 
@@ -75,7 +75,7 @@ def demo(once: bool) -> None:  # click passes flags by position
     """Run the bridge with a simulated door station that rings it, and show the MQTT messages."""
     from sip_bridge.cli.demo import run_demo  # noqa: PLC0415
 
-    _log_to_stderr("warning")
+    log_to_stderr("warning")
     asyncio.run(run_demo(once=once))
 
 
@@ -87,7 +87,7 @@ def ring(uri: str, seconds: float, talk: float) -> None:
     """Be a door station: call URI, ring, and talk when answered."""
     from sip_bridge.cli.ring import ring_once  # noqa: PLC0415
 
-    _log_to_stderr("warning")
+    log_to_stderr("warning")
     sys.exit(0 if asyncio.run(ring_once(uri, ring_seconds=seconds, talk_seconds=talk)) else 1)
 
 
@@ -132,12 +132,6 @@ def trace(path: Path, as_json: bool, pcap_file: Path | None, svg_file: Path | No
     from sip_bridge.cli.trace import trace_calls  # noqa: PLC0415
 
     asyncio.run(trace_calls(config.load(path), as_json=as_json, pcap_file=pcap_file, svg_file=svg_file))
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr
-    )
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -14,16 +15,21 @@ import click
 
 from sip_bridge import __version__
 from sip_bridge.bridge.service import Running, running
+from sip_bridge.cli.log import formatter_of
 from sip_bridge.config import Config, load
 from sip_bridge.phone.settings import DirectAccount
 from sip_bridge.phone.transport.addresses import local_address_towards
 from sip_bridge.sip.uri import format_host_port
 
 
-async def serve(config: Config, path: Path) -> bool:
+async def serve(config: Config, path: Path, log: logging.Handler) -> bool:
     """Run until a signal asks to stop, or a request to restart: then it is True. SIGHUP reads ``path`` again."""
     with stop_signals() as stop:
-        async with running(config, read=partial(load, path)) as bridge:
+
+        def on_reload(config: Config) -> None:
+            log.setFormatter(formatter_of(config))
+
+        async with running(config, read=partial(load, path), on_reload=on_reload) as bridge:
             with _hangup_signal(stop, bridge.reload):
                 for line in introduction(config, bridge):
                     click.echo(line)

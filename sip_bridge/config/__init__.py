@@ -45,6 +45,7 @@ from sip_bridge.phone.settings import (
 from sip_bridge.phone.transport.tls import TLSContexts, TLSFileError
 
 LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
 
 DEFAULT_DISCOVERY_PREFIX: Final = "homeassistant"
 SECRET_KEYS: Final = frozenset({"password", "key_password", "code", "codes"})  # no message shows their values
@@ -104,6 +105,7 @@ class Config:
     state_dir: Path
     media: MediaSettings = MEDIA
     recording: RecordingSettings | None = None  # None: nothing can be recorded
+    log_format: LogFormat = "text"
 
 
 def load(path: Path) -> Config:
@@ -121,6 +123,7 @@ def load(path: Path) -> Config:
         sip=_with_sip_files(values.get("sip", SIPSettings()), document, path),
         accounts=values["accounts"],
         log_level=values.get("log_level", "info"),
+        log_format=values.get("log_format", "text"),
         state_dir=state_dir,
         recording=recording_settings(values.get("recording", {}), beside=path.parent, state_dir=state_dir),
         media=_with_folders(values.get("media", MEDIA), path),
@@ -535,6 +538,7 @@ _CONFIG: Final = vol.Schema(
             vol.Optional("recording"): RECORDING,
             vol.Optional("media"): _MEDIA,
             vol.Optional("log_level"): valid.one_of("debug", "info", "warning", "error"),
+            vol.Optional("log_format"): valid.one_of("text", "json"),
             vol.Optional("state_dir"): _folder,
         },
     )

@@ -104,6 +104,7 @@ class VoIPPhone:
                 "%s: the keys of srtp travel readable over %s: only transport: tls keeps them from others on the way",
                 self.account.id,
                 self.account.transport,
+                extra={"account": self.account.id},
             )
 
     def leave(self) -> None:
@@ -283,7 +284,8 @@ class VoIPPhone:
         try:
             await self.dial(target, timeout=TRANSFER_TIMEOUT, replaces=replaces, referrer=referrer)
         except SipBridgeError as error:
-            _LOG.warning("%s: the transfer to %s failed: %s", self.account.id, target, error)
+            about = {"account": self.account.id, "call_id": referrer.call_id}
+            _LOG.warning("%s: the transfer to %s failed: %s", self.account.id, target, error, extra=about)
             referrer.transfers.report(SIPStatus.SERVICE_UNAVAILABLE)
             self.client.flush()
 
@@ -332,7 +334,8 @@ class VoIPPhone:
     def _respond(self, call: VoIPCall, event: CallReceived, refusal: NegotiationError | None) -> None:
         endpoint, now = self.client.endpoint, self.client.now
         if refusal is not None:
-            _LOG.info("%s: refused a call: %s (%s)", self.account.id, refusal, event.call)
+            about = {"account": self.account.id, "call_id": event.call}
+            _LOG.info("%s: refused a call: %s (%s)", self.account.id, refusal, event.call, extra=about)
             endpoint.reject(event.call, SIPStatus.NOT_ACCEPTABLE_HERE, now)
             return
         if event.replaces is not None:
