@@ -789,6 +789,7 @@ def test_what_mqtt_shows_is_json(loaded: Load) -> None:
                     "codes": [],
                 },
                 "door": None,
+                "ring": None,
                 "record": "on_request",
             }
         ],

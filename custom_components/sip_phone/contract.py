@@ -283,10 +283,11 @@ class BridgeInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
-    """A name in an account's phone book."""
+    """A name in an account's phone book; a group has ``numbers`` that ring at once, the first as ``number``."""
 
     name: str
     number: str
+    numbers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -462,6 +463,17 @@ class DoorOpenedEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HuntDoneEvent(Event):
+    """``HUNT_DONE``: of several ``calls`` that rang at once one was taken, whose ``call_id`` this is, or none.
+
+    Then ``call_id`` is null, and ``end_reason`` says why.
+    """
+
+    calls: tuple[str, ...]
+    end_reason: EndReason | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlaybackDoneEvent(Event):
     """``PLAYBACK_DONE``: the last sample of ``source`` was sent (``completed``), it was stopped, or ``error`` says why.
 
@@ -518,6 +530,7 @@ AnyEvent = (
     | DTMFEvent
     | DTMFSequenceEvent
     | DoorOpenedEvent
+    | HuntDoneEvent
     | PlaybackDoneEvent
     | RecordingDoneEvent
     | RegistrationChangedEvent
@@ -527,6 +540,7 @@ EVENT_CLASSES: Final[Mapping[str, type[Event]]] = {
     "DOOR_OPENED": DoorOpenedEvent,
     "DTMF": DTMFEvent,
     "DTMF_SEQUENCE": DTMFSequenceEvent,
+    "HUNT_DONE": HuntDoneEvent,
     "MEDIA_LOST": MediaLostEvent,
     "MESSAGE": MessageEvent,
     "PLAYBACK_DONE": PlaybackDoneEvent,
@@ -550,7 +564,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dial(Request):
-    """Place a call; ``timeout`` in seconds until it is given up, ``hold_ms`` of settle time before ``play``."""
+    """Place a call to a number, a SIP URI or a contact; ``timeout`` in seconds until it is given up, ``hold_ms`` of
+    settle time before ``play``.
+
+    Whom ``also`` names is rung at the same time, and the first to answer has the call. With ``accept`` only who presses
+    that key within ``accept_timeout`` seconds (15) has it, and hears ``accept_prompt`` (as in `Play`) until then.
+    ``HUNT_DONE`` tells how that ends; the answer's data name all ``call_ids``.
+    """
 
     to: str
     from_name: str | None = None
@@ -559,6 +579,10 @@ class Dial(Request):
     play: str | None = dataclasses.field(default=None, repr=False)  # as the ``url`` of `Play`
     auto_hangup: bool = False
     hold_ms: int = 500
+    also: tuple[str, ...] | None = None
+    accept: str | None = None
+    accept_prompt: str | None = dataclasses.field(default=None, repr=False)
+    accept_timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

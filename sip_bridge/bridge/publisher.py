@@ -15,6 +15,7 @@ from sip_bridge.phone.events import (
     DoorOpened,
     DTMFEntered,
     DTMFPressed,
+    HuntEnded,
     LineEvent,
     MediaFound,
     MediaLost,
@@ -158,6 +159,8 @@ class Publisher:
             case DoorOpened(call=call, by=by):
                 fields = self._of_call(phone, call, "DOOR_OPENED") | {"origin": contract.Origin.LOCAL}
                 self._emit(phone, contract.DoorOpenedEvent(**fields, by=contract.DoorOpening(by)))
+            case HuntEnded():
+                self._hunted(phone, event)
             case PlaybackEnded():
                 self._played(phone, event)
             case RecordingEnded():
@@ -224,7 +227,7 @@ class Publisher:
             phone,
             contract.DTMFEvent(
                 **fields,
-                digits=_shown(event.digit, phone),
+                digits=_shown(event.digit, phone, event.call),
                 dtmf_method=contract.DTMFMethod(event.method),
                 duration_ms=event.duration_ms,
             ),
@@ -236,13 +239,20 @@ class Publisher:
             phone,
             contract.DTMFSequenceEvent(
                 **fields,
-                digits=_shown(event.digits, phone),
+                digits=_shown(event.digits, phone, event.call),
                 dtmf_method=contract.DTMFMethod(event.method),
                 ended_by=contract.SequenceEnd(event.ended_by),
                 code=event.code,
                 locked=event.locked,
             ),
         )
+
+    def _hunted(self, phone: VoIPPhone, event: HuntEnded) -> None:
+        winner = event.winner
+        of_whom = self._of_line(phone, "HUNT_DONE") if winner is None else self._of_call(phone, winner, "HUNT_DONE")
+        fields = of_whom | {"origin": contract.Origin.LOCAL}
+        calls = tuple(translate.printable(call.call_id) for call in event.calls)
+        self._emit(phone, contract.HuntDoneEvent(**fields, calls=calls, end_reason=translate.hunt_reason(event)))
 
     def _played(self, phone: VoIPPhone, event: PlaybackEnded) -> None:
         fields = self._of_call(phone, event.call, "PLAYBACK_DONE") | {"origin": contract.Origin.LOCAL}
@@ -311,6 +321,6 @@ class Publisher:
         self._outlet.publish(topic, contract.encode(event, self._clock()), keep=keep)
 
 
-def _shown(digits: str, phone: VoIPPhone) -> str:
+def _shown(digits: str, phone: VoIPPhone, call: VoIPCall) -> str:
     """Digits as the account lets them be seen."""
-    return contract.MASKED * len(digits) if phone.account.dtmf.is_masked else digits
+    return contract.MASKED * len(digits) if phone.account.dtmf.is_masked or call.hides_keys else digits

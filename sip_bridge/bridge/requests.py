@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final, Protocol
 
-from sip_bridge.bridge import translate
+from sip_bridge.bridge import dialling, translate
 from sip_bridge.bridge.repeats import Repeats
 from sip_bridge.bridge.trace import MAX_SECONDS as MAX_TRACE
 from sip_bridge.errors import (
@@ -23,14 +23,11 @@ from sip_bridge.errors import (
 )
 from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.contract import AccountRequest, ErrorCode, Response
-from sip_bridge.phone.call import Announcement, CallState, VoIPCall
+from sip_bridge.phone.call import CallState, VoIPCall
 from sip_bridge.phone.events import SendMethod
 from sip_bridge.phone.phone import VoIPPhone
-from sip_bridge.phone.sources import check_source
 from sip_bridge.sip.events import MessageSent
 from sip_bridge.sip.status import SIPStatus
-
-_MAX_RINGING: Final = 600.0  # seconds
 
 # What an exception of the phone means to the sender of a request; the first class that fits wins.
 _CODES: Final[tuple[tuple[type[SipBridgeError], ErrorCode], ...]] = (
@@ -169,24 +166,24 @@ class Requests:
                 return await self._dial(phone, request)
             case contract.SendMessage():
                 return await self._send_message(phone, request)
-            case contract.Register():
-                phone.register()
-                return {}
-            case contract.Unregister():
-                phone.unregister()
+            case contract.Register() | contract.Unregister():
+                (phone.register if isinstance(request, contract.Register) else phone.unregister)()
                 return {}
             case contract.Transfer():
                 return await self._transfer(phone, request)
             case contract.Join():
                 return self._join(phone, request)
+            case contract.Hangup():
+                return self._hangup(phone, request)
             case contract.OpenDoor():
                 return await self._open_door(phone, request)
             case _:
                 return await self._do_in_call(choose_call(phone, request), request)
 
     async def _send_message(self, phone: VoIPPhone, request: contract.SendMessage) -> dict[str, Any]:
-        _check_target(phone, request.to)
-        outcome = await phone.send_message(request.to, request.text)
+        target = dialling.number_of(phone, request.to)
+        _check_target(phone, target)
+        outcome = await phone.send_message(target, request.text)
         if isinstance(outcome, MessageSent):
             return {"status": int(outcome.status)}
         if outcome.status is None:
@@ -194,22 +191,22 @@ class Requests:
         raise RequestError(ErrorCode.SIP_ERROR, translate.printable(f"{int(outcome.status)} {outcome.phrase}"))
 
     async def _dial(self, phone: VoIPPhone, request: contract.Dial) -> dict[str, Any]:
-        _check_target(phone, request.to)
-        if not 1 <= request.timeout <= _MAX_RINGING:
-            raise RequestError(ErrorCode.INVALID_PAYLOAD, f"timeout: expected 1 to {_MAX_RINGING:.0f} seconds")
-        announcement = None
-        if request.play is not None:
-            check_source(request.play, phone.client.media)
-            announcement = Announcement(
-                source=request.play, settle=request.hold_ms / 1000, hangup_after=request.auto_hangup
-            )
-        call = await phone.dial(
-            request.to,
-            timeout=request.timeout,
-            from_name=request.from_name,
-            headers=request.headers,
-            announcement=announcement,
-        )
+        ringing = dialling.ringing_of(phone, request)
+        for number in ringing.numbers:
+            _check_target(phone, number)
+        call, *others = await dialling.dial(phone, ringing, dialling.announcement_of(phone, request))
+        ids = [translate.printable(each.call_id) for each in (call, *others)]
+        return {"call_id": ids[0], "call_ids": ids} if dialling.is_hunt(ringing) else {"call_id": ids[0]}
+
+    def _hangup(self, phone: VoIPPhone, request: contract.Hangup) -> dict[str, Any]:
+        call = choose_call(phone, request)
+        hunt = dialling.hunt_of(phone, call)
+        if hunt is not None:
+            hunt.give_up()
+        elif call.is_ringing:
+            call.reject(_refusal_status(request.status))
+        else:
+            call.hangup()
         return {"call_id": translate.printable(call.call_id)}
 
     async def _transfer(self, phone: VoIPPhone, request: contract.Transfer) -> dict[str, Any]:
@@ -217,8 +214,9 @@ class Requests:
             raise RequestError(ErrorCode.INVALID_PAYLOAD, "expected either to or attended_call_id")
         call = choose_call(phone, request)
         if request.to is not None:
-            _check_target(phone, request.to)
-            await call.transfer(request.to)
+            target = dialling.number_of(phone, request.to)
+            _check_target(phone, target)
+            await call.transfer(target)
         else:
             await call.transfer(choose_call(phone, contract.Hold(call_id=request.attended_call_id)))
         return {"call_id": translate.printable(call.call_id)}
@@ -250,11 +248,6 @@ class Requests:
                 await call.answer()
             case contract.Reject(status=status):
                 call.reject(_refusal_status(status))
-            case contract.Hangup(status=status):
-                if call.is_ringing:
-                    call.reject(_refusal_status(status))
-                else:
-                    call.hangup()
             case contract.Hold():
                 await call.hold()
             case contract.Resume():
@@ -299,10 +292,10 @@ SoundRequest = (
     | contract.Mute
     | contract.Unmute
 )
-CallRequest = contract.Answer | contract.Reject | contract.Hangup | contract.Hold | contract.Resume | SoundRequest
+CallRequest = contract.Answer | contract.Reject | contract.Hold | contract.Resume | SoundRequest
 
 
-ChosenRequest = CallRequest | contract.Transfer | contract.Join | contract.OpenDoor
+ChosenRequest = CallRequest | contract.Hangup | contract.Transfer | contract.Join | contract.OpenDoor
 
 
 def choose_call(phone: VoIPPhone, request: ChosenRequest) -> VoIPCall:
@@ -320,6 +313,8 @@ def choose_call(phone: VoIPPhone, request: ChosenRequest) -> VoIPCall:
         if not fitting:
             states = ", ".join(translate.call_state(call.state) for call in calls)
             raise RequestError(ErrorCode.WRONG_STATE, f"no call can do that: {states}")
+    if isinstance(request, contract.Hangup):
+        fitting = dialling.one_of_each_hunt(phone, fitting)
     if len(fitting) > 1:
         raise RequestError(ErrorCode.AMBIGUOUS_CALL, f"{len(fitting)} calls fit: name one by call_id")
     call = fitting[0]

@@ -27,6 +27,7 @@ from sip_bridge.mqtt.contract import AccountTopic, BridgeTopic, ErrorCode, Respo
 from sip_bridge.mqtt.outbox import Outbox
 from sip_bridge.mqtt.session import InboundMessage, MQTTSession, MQTTSettings
 from sip_bridge.phone.client import SIPClient
+from sip_bridge.phone.doorbell import Doorbell
 from sip_bridge.phone.events import PhoneEvent
 from sip_bridge.phone.phone import VoIPPhone
 
@@ -77,6 +78,7 @@ class Bridge:
         self._session: MQTTSession | None = None
         self._publisher: Publisher | None = None
         self._journal = Journal()
+        self._doorbell = Doorbell(self.phones)
         self._in_progress = 0
         self._is_flooded = False
         self._is_serving = False
@@ -142,6 +144,7 @@ class Bridge:
     def _tell(self, phone: VoIPPhone, event: PhoneEvent) -> None:
         self._journal.tell(phone, event)
         self._publishing.tell(phone, event)
+        self._doorbell.tell(phone, event)
         if phone in self._leaving and not phone.calls:
             self._has_left(phone)
 

@@ -3,7 +3,7 @@
 from sip_bridge.media.rtp import ReceptionStatistics
 from sip_bridge.mqtt import contract
 from sip_bridge.phone.call import CallState, VoIPCall
-from sip_bridge.phone.events import CallFinished, CallLimit
+from sip_bridge.phone.events import CallFinished, CallLimit, HuntEnded
 from sip_bridge.phone.settings import Account, DirectAccount, RegisteredAccount
 from sip_bridge.sip.events import EndCause, RegistrationChanged, RegistrationState
 from sip_bridge.sip.fields import NameAddr
@@ -138,6 +138,27 @@ def _rejection(finished: CallFinished) -> contract.EndReason:
     return contract.EndReason.FAILED
 
 
+# Of several phones that did not take a call, the reason that says most about the people.
+_TELLING = (
+    contract.EndReason.NO_ANSWER,
+    contract.EndReason.DECLINED,
+    contract.EndReason.BUSY,
+)
+
+
+def hunt_reason(ended: HuntEnded) -> contract.EndReason | None:
+    """Why nobody has the call; None when somebody has."""
+    if ended.winner is not None:
+        return None
+    if ended.given_up is not None:
+        was_answered = ended.given_up is EndCause.ANSWERED_ELSEWHERE
+        return contract.EndReason.ANSWERED_ELSEWHERE if was_answered else contract.EndReason.CANCELED
+    reasons = {end_reason(call.finished) for call in ended.calls if call.finished is not None}
+    if contract.EndReason.HANGUP_REMOTE in reasons:  # instead of accepting
+        reasons.add(contract.EndReason.DECLINED)
+    return next((reason for reason in _TELLING if reason in reasons), contract.EndReason.FAILED)
+
+
 def registration_state(account: Account, change: RegistrationChanged | None) -> contract.RegistrationState:
     """Where an account's registration stands."""
     if isinstance(account, DirectAccount):
@@ -173,7 +194,10 @@ def account_info(account: Account) -> contract.AccountInfo:
             kind, uri = contract.AccountKind.DIRECT, f"sip:{account.user}"
         case RegisteredAccount():
             kind, uri = contract.AccountKind.REGISTERED, f"sip:{account.user}@{account.server}"
-    contacts = tuple(contract.Contact(name=contact.name, number=contact.number) for contact in account.contacts)
+    contacts = tuple(
+        contract.Contact(name=each.name, number=each.number, numbers=each.numbers if each.also else ())
+        for each in account.contacts
+    )
     return contract.AccountInfo(
         id=account.id, name=account.name, uri=uri, kind=kind, contacts=contacts, door_code=account.door is not None
     )

@@ -20,6 +20,7 @@ from sip_bridge.config.door import DOOR, check_direct
 from sip_bridge.config.dtmf import DTMF
 from sip_bridge.config.limits import LIMITS
 from sip_bridge.config.recording import RECORDING, recording_settings
+from sip_bridge.config.ringing import RING, contacts, ring_mistakes
 from sip_bridge.config.yaml_file import Document, KeyPath, Problem, Value, shown
 from sip_bridge.errors import ConfigError
 from sip_bridge.media.codec import CODECS, codec_named
@@ -31,7 +32,6 @@ from sip_bridge.mqtt.session import ProtocolVersion, Transport
 from sip_bridge.phone.settings import (
     MEDIA,
     Account,
-    Contact,
     DirectAccount,
     MediaSettings,
     PortRange,
@@ -215,11 +215,6 @@ _PORT: Final = valid.integer(1, 65535)
 _ID: Final = valid.matching(contract.is_valid_id, "an id of a-z, 0-9, _ and - (not 'discovery')")
 _HOST_NAME: Final = valid.matching(valid.is_host, "a host name or an IP address")
 _USER_PART: Final = valid.matching(valid.is_user, "what stands before the @ of a SIP address")
-_CONTACTS: Final = valid.list_of(
-    valid.section(
-        Contact, {valid.required("name", "who it is"): valid.text, valid.required("number", "what to dial"): valid.text}
-    )
-)
 _CREDENTIALS: Final = valid.list_of(
     valid.section(
         RealmCredentials,
@@ -437,8 +432,9 @@ _ANY_ACCOUNT: Final[_Keys] = {
     vol.Optional("media_lost"): valid.one_of("hangup", "keep"),
     vol.Optional("dtmf"): DTMF,
     vol.Optional("door"): DOOR,
+    vol.Optional("ring"): RING,
     vol.Optional("record"): valid.one_of("never", "on_request", "answered"),
-    vol.Optional("contacts"): _CONTACTS,
+    vol.Optional("contacts"): contacts,
     vol.Optional("codecs"): _codecs,
     vol.Optional("srtp"): _srtp,
     vol.Optional("transport"): valid.one_of("udp", "tcp", "tls"),
@@ -509,6 +505,7 @@ def _accounts(value: Value) -> tuple[Account, ...]:
         vol.Invalid(f"expected a user and aliases of its own: accounts[{first}] is called by one of them", path=[index])
         for index, first in _repeated(_called_by(account) for account in accounts)
     ]
+    errors += ring_mistakes(accounts)
     if errors:
         raise vol.MultipleInvalid(errors)
     return accounts

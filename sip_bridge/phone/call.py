@@ -111,6 +111,7 @@ class VoIPCall:
         self.answered_at: float | None = None
         self.ended_at: float | None = None
         self.finished: CallFinished | None = None  # how it ended
+        self.hides_keys = False  # what its other party presses is for a door: nobody is to see it
 
     # --- orders ---
 
@@ -159,11 +160,13 @@ class VoIPCall:
         self._client.endpoint.reject(self.call_id, status, self._client.now)
         self._client.flush()
 
-    def hangup(self) -> None:
-        """End the call, whatever state it is in."""
+    def hangup(self, *, elsewhere: bool = False) -> None:
+        """End the call, whatever state it is in; one of ours maybe because it was answered ``elsewhere``."""
         if self.state is CallState.ENDED:
             raise InvalidStateError(f"call {self.call_id} is over")
-        self._client.endpoint.hangup(self.call_id, self._client.now)
+        endpoint = self._client.endpoint
+        end = endpoint.leave_to_other if elsewhere else endpoint.hangup
+        end(self.call_id, self._client.now)
         self._client.flush()
 
     async def play(self, source: str, *, loop: bool = False, volume: float = 1.0, enqueue: bool = False) -> None:
@@ -375,7 +378,12 @@ class VoIPCall:
         self._answered()
         self.media.start_sending()
         if self._announcement is not None:
-            self._phone.start_task(self._announce(self._announcement), name=f"announce to {self.call_id}")
+            self.announce(self._announcement)
+
+    def announce(self, announcement: Announcement) -> None:
+        """Play something to who has just answered; its end is told, and may be the call's."""
+        self._announcement = announcement
+        self._phone.start_task(self._announce(announcement), name=f"announce to {self.call_id}")
 
     async def _announce(self, announcement: Announcement) -> None:
         try:

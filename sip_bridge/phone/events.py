@@ -88,6 +88,18 @@ class DoorOpened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HuntEnded:
+    """Of several phones that rang at once one has the call, the ``winner``, or none.
+
+    Who searched may have given up (`EndCause.CANCELED`), or somebody else answered (`EndCause.ANSWERED_ELSEWHERE`).
+    """
+
+    winner: "VoIPCall | None"
+    calls: "tuple[VoIPCall, ...]"
+    given_up: EndCause | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlaybackEnded:
     """What played into a call has ended: ``completed`` when its last sample was sent, else stopped or in ``error``."""
 
@@ -136,6 +148,7 @@ PhoneEvent = (
     | DTMFPressed
     | DTMFEntered
     | DoorOpened
+    | HuntEnded
     | PlaybackEnded
     | RecordingEnded
     | MediaLost

@@ -34,11 +34,13 @@ class News:
 
 
 @contextmanager
-def following(phone: "VoIPPhone") -> Iterator[News]:
-    """News of a phone, as long as somebody wants to hear it."""
+def following(*phones: "VoIPPhone") -> Iterator[News]:
+    """News of phones, as long as somebody wants to hear them."""
     news = News()
-    phone.followers.append(news.tell)
+    for phone in phones:
+        phone.followers.append(news.tell)
     try:
         yield news
     finally:
-        phone.followers.remove(news.tell)
+        for phone in phones:
+            phone.followers.remove(news.tell)

@@ -23,6 +23,7 @@ from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.codes import CodeLock
 from sip_bridge.phone.door import DoorOpener
 from sip_bridge.phone.events import CallChanged, CallFinished, PhoneEvent
+from sip_bridge.phone.hunt import Hunt
 from sip_bridge.phone.media import MediaSession
 from sip_bridge.phone.rtp_transport import new_srtp_context
 from sip_bridge.phone.settings import Account, DirectAccount, RegisteredAccount
@@ -66,6 +67,7 @@ class VoIPPhone:
         self.account = account
         self.codes = CodeLock(account.dtmf.codes)
         self.door = DoorOpener(self)
+        self.hunts: list[Hunt] = []
         self.followers: list[Callable[[PhoneEvent], None]] = []  # who waits for something; see `following`
         self.calls: dict[str, VoIPCall] = {}
         self.registration: RegistrationChanged | None = None
@@ -125,6 +127,8 @@ class VoIPPhone:
 
     def stop(self) -> None:
         """Hang up every call, unsubscribe and deregister; the client waits, bounded, for the answers."""
+        for hunt in tuple(self.hunts):
+            hunt.give_up()
         for call in list(self.calls.values()):
             call.hangup()
         self.client.endpoint.end_subscriptions(self.account.id, self.client.now)
@@ -186,8 +190,7 @@ class VoIPPhone:
 
         ``codecs`` are offered instead of the account's.
         """
-        if sum(not call.is_incoming for call in self.calls.values()) >= MAX_OUTGOING:
-            raise BusyError(f"{MAX_OUTGOING} calls are placed already")
+        self.require_lines(1)
         endpoint = self.client.endpoint
         hop = endpoint.first_hop(self.account.id, target)
         if hop.host in ("0.0.0.0", "::"):  # noqa: S104  # compared, not bound
@@ -222,6 +225,11 @@ class VoIPPhone:
         call.give_up_after(timeout)
         self.client.flush()
         return call
+
+    def require_lines(self, count: int) -> None:
+        """BusyError when not so many calls more may be placed now."""
+        if sum(not call.is_incoming for call in self.calls.values()) + count > MAX_OUTGOING:
+            raise BusyError(f"at most {MAX_OUTGOING} calls may be placed at a time")
 
     async def send_message(
         self, target: str, text: str, *, content_type: str = "text/plain"

@@ -51,12 +51,35 @@ class PortRange:
     high: int = 10999
 
 
+ACCEPT_PROMPT: Final = "tone:call_waiting"
+ACCEPT_TIME: Final = 15.0  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """Who answers has the call only by pressing ``key`` within ``seconds``; until then the ``prompt`` is repeated.
+
+    A mailbox answers too, and so does a network that says that somebody is away, but neither presses a key.
+    """
+
+    key: str
+    seconds: float = ACCEPT_TIME
+    prompt: str = field(default=ACCEPT_PROMPT, repr=False)  # a URL may hold a token
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
-    """A name in an account's phone book."""
+    """A name in an account's phone book: of one number, or of several that ring at once."""
 
     name: str
     number: str
+    also: tuple[str, ...] = ()
+    acceptance: Acceptance | None = None
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """All that ring."""
+        return (self.number, *self.also)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +139,19 @@ class DoorSettings:
     hang_up: bool | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RingSettings:
+    """Phones that ring, for ``timeout`` seconds, when somebody calls a line: numbers and names of another ``account``
+    (None: of its own). Who presses ``door_key`` on the one that has answered opens the door.
+    """
+
+    numbers: tuple[str, ...]
+    account: str | None = None
+    timeout: float = 60.0
+    acceptance: Acceptance | None = None
+    door_key: str | None = None
+
+
 RecordPolicy = Literal["never", "on_request", "answered"]  # answered: every call, from then on
 
 
@@ -171,6 +207,7 @@ class DirectAccount:
     srtp: SRTPPolicy = SRTPPolicy.OFF
     dtmf: DTMFSettings = DTMFSettings()
     door: DoorSettings | None = None  # None: there is no code
+    ring: RingSettings | None = None
     record: RecordPolicy = "on_request"
 
 
@@ -206,6 +243,7 @@ class RegisteredAccount:
     srtp: SRTPPolicy = SRTPPolicy.OFF
     dtmf: DTMFSettings = DTMFSettings()
     door: DoorSettings | None = None  # None: there is no code
+    ring: RingSettings | None = None
     record: RecordPolicy = "on_request"
 
 

@@ -47,6 +47,13 @@ class Calls:
             raise InvalidStateError(f"call {call} is not an incoming call")
         return session
 
+    def outgoing(self, call: str) -> OutgoingCall:
+        """InvalidStateError when the call is over or came in."""
+        session = self.session(call)
+        if not isinstance(session, OutgoingCall):
+            raise InvalidStateError(f"call {call} is not one of ours")
+        return session
+
     def place(
         self,
         origin: Origin,

@@ -1,6 +1,6 @@
 """A request of ours from its plan to its final response: resolving, sending, credentials, the next address."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -165,12 +165,12 @@ class ClientRequest:
         )
         return self._build("ACK", [*headers, ("To", to.format())])
 
-    def cancel(self, now: float) -> None:
-        """Send CANCEL for this INVITE, which has had a provisional response (RFC 3261 §9.1)."""
+    def cancel(self, now: float, *, more: Sequence[tuple[str, str]] = ()) -> None:
+        """Send CANCEL for this INVITE, which has had a provisional response (RFC 3261 §9.1); ``more`` are headers."""
         assert self.transaction is not None  # noqa: S101  # a provisional response came through it
         headers = [pair for pair in self._headers if pair[0] in ("From", "To", "Call-ID", "Route")]
         self._core.layer.start(
-            self._build("CANCEL", headers),
+            self._build("CANCEL", [*headers, *more]),
             method="CANCEL",
             branch=self.branch,
             flow=self.flow,

@@ -219,6 +219,10 @@ class Endpoint:
         """End a call, whatever state it is in."""
         self._calls.session(call).hangup(now)
 
+    def leave_to_other(self, call: str, now: float) -> None:
+        """End a call of ours because somebody else took it; InvalidStateError when it is over, or came in."""
+        self._calls.outgoing(call).leave_to_other(now)
+
     def accept_offer(self, call: str, content: bytes, now: float) -> None:
         """Answer `OfferReceived`."""
         self._calls.session(call).accept_offer(content, now)

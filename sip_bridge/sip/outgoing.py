@@ -14,7 +14,7 @@ from sip_bridge.sip.fields import NameAddr
 from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.message import SIPMessage
 from sip_bridge.sip.plans import Origin
-from sip_bridge.sip.reason import Q850, cause_of
+from sip_bridge.sip.reason import Q850, Reason, cause_of
 from sip_bridge.sip.redirection import Redirection
 from sip_bridge.sip.reliable import RAck, rseq_of
 from sip_bridge.sip.session import OpenOffer, Session
@@ -66,6 +66,7 @@ class OutgoingCall(Session):
         self._seq = 0
         self._legs: dict[str, _Leg] = {}
         self._cancel_sent = False
+        self._is_elsewhere = False  # somebody else took the call
         self._request = self._request_to(origin.target)
 
     def start(self) -> None:
@@ -226,7 +227,7 @@ class OutgoingCall(Session):
         if self.is_confirmed or self.is_over:
             leg.ack = Acknowledgement(self._core, leg.dialog, request)
             leg.ack.send()
-            self.send_request("BYE", Unminded(), dialog=leg.dialog)
+            self.send_request("BYE", Unminded(), dialog=leg.dialog, headers=self._farewell)
             self._core.dialogs.pop(leg.dialog.key, None)
             return
         for other in self._legs.values():
@@ -323,13 +324,31 @@ class OutgoingCall(Session):
         if self._request.has_progressed:
             self._signal("local", "CANCEL")
             self._cancel(now)
-        self.end(EndCause.CANCELED)
+        self.end(EndCause.ANSWERED_ELSEWHERE if self._is_elsewhere else EndCause.CANCELED)
+
+    def leave_to_other(self, now: float) -> None:
+        """Give up since somebody else took the call: the peer's phone shows no missed call (RFC 3326)."""
+        self._is_elsewhere = True
+        self.hangup(now)
+
+    @property
+    def _farewell(self) -> HeaderList:
+        """Why the peer hears no more of the call."""
+        return [("Reason", Reason.answered_elsewhere().format())] if self._is_elsewhere else []
+
+    def _hang_up(self, now: float) -> None:
+        if not self._is_elsewhere:
+            super()._hang_up(now)
+            return
+        self._abort_pending(now)
+        self._send_bye(Reason.answered_elsewhere())
+        self.end(EndCause.ANSWERED_ELSEWHERE)
 
     def _cancel(self, now: float) -> None:
         """CANCEL may only follow a provisional response (§9.1); without one it is sent when that comes."""
         if not self._cancel_sent:
             self._cancel_sent = True
-            self._request.cancel(now)
+            self._request.cancel(now, more=self._farewell)
 
     def _forget_dialogs(self) -> None:
         super()._forget_dialogs()

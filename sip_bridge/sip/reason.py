@@ -51,6 +51,11 @@ class Reason:
         return cls(protocol=SIP, cause=int(status), text=text or status.phrase)
 
     @classmethod
+    def answered_elsewhere(cls) -> "Reason":
+        """What keeps a phone that stops ringing from showing a missed call."""
+        return cls.of_status(SIPStatus.OK, "Call completed elsewhere")
+
+    @classmethod
     def of_cause(cls, cause: int) -> "Reason":
         """A Q.850 cause with its name."""
         return cls(protocol=Q850, cause=cause, text=CAUSES.get(cause))

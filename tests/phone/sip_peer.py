@@ -250,3 +250,53 @@ def sdp(host: str) -> bytes:
     return (
         f"v=0\r\no=- 1 1 IN {family} {host}\r\ns=-\r\nc=IN {family} {host}\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n"
     ).encode()
+
+
+class Callee(DatagramPeer):
+    """A bare phone that somebody calls over UDP: it answers what a test says, and nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.caller: tuple[str, int] = ("", 0)
+
+    def datagram_received(self, data: bytes, addr: tuple[object, ...]) -> None:
+        self.caller = cast("tuple[str, int]", addr)
+        super().datagram_received(data, addr)
+
+    def send(self, data: bytes) -> None:
+        assert self.socket is not None
+        self.socket.sendto(data, self.caller)
+
+    @property
+    def uri(self) -> str:
+        return f"sip:callee@{format_host_port(*self.local)}"
+
+    def respond(self, request: SIPMessage, status: str, body: bytes = b"") -> None:
+        """``180 Ringing``, ``200 OK`` with a description, ..."""
+        tag = "" if request.to.tag else f";tag={id(self)}"
+        copied = "".join(
+            f"{name}: {value}{tag if name == 'To' else ''}\r\n"
+            for name in ("Via", "From", "To", "Call-ID", "CSeq")
+            for value in request.get_all(name.lower())
+        )
+        kind = "Content-Type: application/sdp\r\n" if body else ""
+        head = f"SIP/2.0 {status}\r\n{copied}Contact: <{self.uri}>\r\n{kind}Content-Length: {len(body)}\r\n\r\n"
+        self.send(head.encode() + body)
+
+    async def ring(self) -> SIPMessage:
+        """The INVITE, which has been answered by 180."""
+        invite = await self.receive()
+        assert invite.method == "INVITE"
+        self.respond(invite, "180 Ringing")
+        return invite
+
+
+@asynccontextmanager
+async def callee() -> AsyncIterator[Callee]:
+    """A phone on loopback."""
+    loop = asyncio.get_running_loop()
+    transport, peer = await loop.create_datagram_endpoint(Callee, local_addr=("127.0.0.1", 0))
+    try:
+        yield peer
+    finally:
+        transport.close()
