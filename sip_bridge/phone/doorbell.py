@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Final
 from sip_bridge.errors import InvalidStateError, NegotiationError, SipBridgeError
 from sip_bridge.phone.call import CallState, VoIPCall
 from sip_bridge.phone.contacts import numbers_of
+from sip_bridge.phone.door import LAST_KEY
 from sip_bridge.phone.events import CallChanged, CallFinished, DTMFPressed, PhoneEvent
 from sip_bridge.phone.following import following
 from sip_bridge.phone.hunt import Hunt, Ringing
 from sip_bridge.phone.settings import RingSettings
+from sip_bridge.sip.events import EndCause
 
 if TYPE_CHECKING:
     from sip_bridge.phone.phone import VoIPPhone
 
 _LOG = logging.getLogger(__name__)
 MAX_KEYS: Final = 32  # of an inside phone that wait for the door station; more are not heard
+LAST_KEYS: Final = 10.0  # seconds that the door's call outlives the inside phone's, to press what it pressed last
 KEY_MS: Final = 120
 GAP_MS: Final = 80
 
@@ -74,8 +77,13 @@ async def _answerer(phone: "VoIPPhone", call: VoIPCall, hunt: Hunt) -> VoIPCall 
             await asyncio.wait({search, over}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             over.cancel()
-            hunt.give_up(elsewhere=call.is_talking)
+            hunt.give_up(elsewhere=_was_taken(call))
         return await search
+
+
+def _was_taken(call: VoIPCall) -> bool:
+    """Whether somebody answered: over MQTT, or another phone of the PBX that rings us."""
+    return call.is_talking or (call.finished is not None and call.finished.cause is EndCause.ANSWERED_ELSEWHERE)
 
 
 class _Visit:
@@ -90,6 +98,7 @@ class _Visit:
         self._winner = winner
         self._ring = ring
         self._keys: asyncio.Queue[str] = asyncio.Queue(MAX_KEYS)
+        self._pressing = 0  # keys that are not passed on yet
 
     async def run(self) -> None:
         """Answer the door, join both, and pass on the keys of the inside phone until either hangs up."""
@@ -105,6 +114,7 @@ class _Visit:
         relay = self._phone.start_task(self._relay(), name=f"keys for {self._call.call_id}")
         try:
             await self._talk()
+            await self._press_last_keys()
         finally:
             self._inside.followers.remove(self._heard)
             relay.cancel()
@@ -114,13 +124,22 @@ class _Visit:
 
     async def _talk(self) -> None:
         call, winner = self._call, self._winner
-        with following(self._phone, self._inside) as news, contextlib.suppress(InvalidStateError):
+        with following(self._phone, self._inside) as news, contextlib.suppress(InvalidStateError):  # either is over
             call.join(winner)
             await news.until(lambda: not (call.is_talking and winner.is_talking))
+
+    async def _press_last_keys(self) -> None:
+        """Who opens the door may hang up before its code is through."""
+        if self._pressing:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_KEYS):
+                    await self._keys.join()
+                    await asyncio.sleep(LAST_KEY)
 
     def _heard(self, event: PhoneEvent) -> None:
         match event:
             case DTMFPressed(call=call, digit=digit) if call is self._winner and not self._keys.full():
+                self._pressing += 1
                 self._keys.put_nowait(digit)
             case _:
                 pass
@@ -133,6 +152,9 @@ class _Visit:
                 await self._press(key)
             except SipBridgeError as error:
                 _LOG.warning("%s: a key of the inside phone was not passed on: %s", self._phone.account.id, error)
+            finally:
+                self._pressing -= 1
+                self._keys.task_done()
 
     async def _press(self, key: str) -> None:
         if key == self._ring.door_key:

@@ -68,7 +68,7 @@ class Examples:
         for pattern, stable in _STABLE:
             text = pattern.sub(stable, text)
         text = re.sub(r'("transaction": ")(\w+)-\d+"', r'\1\2-1"', text)
-        return _named(_named(text, r'"call_id": "([^"]+)"', "call"), r'"session": "([^"]+)"', "session") + "\n"
+        return _named(_named(text, r'"([0-9a-f]{32})"', "call"), r'"session": "([^"]+)"', "session") + "\n"
 
 
 def _named(text: str, pattern: str, word: str) -> str:
@@ -236,10 +236,11 @@ async def _of_calls(conversation: Conversation, station: Phone, guest: Phone, br
     call = await _talking(conversation, station, line)
     await _of_keys_and_sound(conversation, call)
     first = call.call_id
-    second = (await conversation.ask("dial", to=ringing_uri(guest), timeout=30)).data["call_id"]
+    both: dict[str, Any] = {"to": ringing_uri(guest), "also": [ringing_uri(station)]}
+    second = (await conversation.ask("dial", **both, timeout=30)).data["call_id"]
     other = await guest.state(CallState.RINGING)
     await other.answer()
-    await mqtt.event("ACK")
+    await mqtt.event("HUNT_DONE")
     await conversation.ask("join", call_id=first, other_call_id=second)
     await conversation.ask("separate", call_id=first)
     await conversation.ask("hold", call_id=second)

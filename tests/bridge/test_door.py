@@ -10,6 +10,7 @@ import pytest
 
 from sip_bridge.bridge.service import Running, running
 from sip_bridge.mqtt import contract
+from sip_bridge.phone import keys
 from sip_bridge.phone.call import CallState
 from sip_bridge.phone.events import CallFinished, DTMFPressed
 from sip_bridge.phone.settings import DirectAccount, DoorSettings, Secret
@@ -222,6 +223,19 @@ async def test_a_station_that_hangs_up_before_the_last_key_has_not(mqtt: Mqtt, b
     assert response.error is not None
     assert response.error.code == "sip_error"
     assert "DOOR_OPENED" not in mqtt.events()
+
+
+async def test_a_code_that_can_not_be_sent_in_time_opens_no_door_later(
+    mqtt: Mqtt, station: Phone, door: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "PRESS_WAIT", 0.2)
+    call_id = await talking(mqtt, station, door)
+    call = station.phone.calls[call_id]
+    await call.hold()
+    assert await code_of(mqtt) == "wrong_state"
+    await call.resume()
+    assert (await mqtt.request("send_dtmf", as_json(digits="5", method="rtp"))).status == "ok"
+    assert await keys_of_the_call(mqtt, station) == ["5"]
 
 
 # --- the code ---

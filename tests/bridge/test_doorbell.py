@@ -11,6 +11,7 @@ import pytest
 
 from sip_bridge.bridge.service import running
 from sip_bridge.mqtt import contract
+from sip_bridge.phone import doorbell
 from sip_bridge.phone.call import CallState, VoIPCall
 from sip_bridge.phone.events import DTMFPressed
 from sip_bridge.phone.settings import (
@@ -28,6 +29,7 @@ from sip_bridge.sip.status import SIPStatus
 from tests.bridge.conftest import DOOR, TOPICS, Mqtt, Phone, config_of, phone_on_loopback, ringing_uri
 from tests.bridge.watcher import watching
 from tests.peers.ports import free_port
+from tests.phone.sip_peer import Dialog, sdp, sending_to
 
 CODE = DoorSettings(code=Secret("47#1"), duration_ms=40, gap_ms=40)
 
@@ -216,3 +218,37 @@ async def test_two_visitors_ring_at_the_same_time(home: House, station: Phone) -
     await station.state(CallState.IN_CALL)
     assert (first.state, second.state) == (CallState.RINGING, CallState.IN_CALL)
     assert [call.state for call in one] == [CallState.RINGING] * 2
+
+
+async def test_who_hangs_up_right_after_the_key_has_the_door_opened_all_the_same(home: House, station: Phone) -> None:
+    _, there = await talking(home, station)
+    await press(there, "#")
+    there.hangup()
+    assert await keys_of(station, 4) == "47#1"
+    assert (await station.finished()).cause is EndCause.HANGUP_REMOTE
+    assert (await home.mqtt.event("DOOR_OPENED")).by == "key"
+
+
+async def test_of_too_many_keys_the_first_ones_reach_the_door(
+    home: House, station: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doorbell, "MAX_KEYS", 2)
+    monkeypatch.setattr(doorbell, "KEY_MS", 1000)
+    _, there = await talking(home, station)
+    await press(there, "123456")
+    there.hangup()
+    assert await keys_of(station, 3) == "123"
+    assert (await station.finished()).cause is EndCause.HANGUP_REMOTE
+
+
+async def test_a_visitor_whom_another_phone_of_the_pbx_has_answered_leaves_no_missed_calls(home: House) -> None:
+    port = int(home.door.rpartition(":")[2])
+    async with sending_to("127.0.0.1", port) as peer:
+        dialog = Dialog(peer, f"sip:door@127.0.0.1:{port}")
+        peer.send(dialog.request("INVITE", sdp("127.0.0.1")))
+        await home.is_rung()
+        dialog.headers = "Reason: SIP;cause=200\r\n"
+        cancel = dialog.request("CANCEL", seq=dialog.seq)
+        peer.send(cancel.replace(b"z9hG4bKCANCEL", b"z9hG4bKINVITE"))
+        causes = [(await phone.finished()).cause for phone in (home.kitchen, home.study)]
+    assert causes == [EndCause.ANSWERED_ELSEWHERE] * 2
