@@ -63,7 +63,7 @@ class DoorOpener:
         try:
             await _press(call, door)
             self._phone.tell(DoorOpened(call=call, by=by))
-            if hangs_up:
+            if hangs_up and call.is_talking:
                 await asyncio.sleep(LAST_KEY)
         finally:
             if hangs_up and call.is_talking:
