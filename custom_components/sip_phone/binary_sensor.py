@@ -17,6 +17,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
 from .entity import DescribedLineEntity, LineEntityDescription, SipPhoneEntity, async_add_described
 from .state import LineState
+from .station_entities import StationRinging, async_add_stations
 
 PARALLEL_UPDATES = 0
 
@@ -48,6 +49,7 @@ async def async_setup_entry(
     """Add the bridge's connectivity and the binary sensors of each line."""
     async_add_entities([BridgeConnectivity(entry.runtime_data)])
     async_add_described(entry, async_add_entities, LineBinarySensor, BINARY_SENSORS)
+    async_add_stations(entry, async_add_entities, StationRinging)
 
 
 class BridgeConnectivity(SipPhoneEntity, BinarySensorEntity):

@@ -25,6 +25,7 @@ from .entity import (
 )
 from .requests import LineRequest
 from .state import LineState
+from .station_entities import StationOpenDoor, async_add_stations, can_be_opened
 
 PARALLEL_UPDATES = 1  # what a person presses goes out in that order
 
@@ -71,6 +72,7 @@ async def async_setup_entry(
 ) -> None:
     """Add the buttons of each line."""
     async_add_described(entry, async_add_entities, LineButton, BUTTONS)
+    async_add_stations(entry, async_add_entities, StationOpenDoor, can_be_opened)
     async_add_lines(
         entry,
         async_add_entities,

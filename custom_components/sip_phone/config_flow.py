@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, override
 
 import probatio
 from homeassistant.components import mqtt
-from homeassistant.config_entries import ConfigFlow, ConfigFlowResult
+from homeassistant.config_entries import ConfigEntry, ConfigFlow, ConfigFlowResult, ConfigSubentryFlow
 from homeassistant.core import callback
+from homeassistant.helpers.service_info.hassio import HassioServiceInfo
 from homeassistant.helpers.service_info.mqtt import MqttServiceInfo
 
 from .const import CONF_BASE_TOPIC, CONF_BRIDGE, DOMAIN
@@ -22,6 +24,9 @@ from .contract import (
     decode,
     is_valid_id,
 )
+from .door_station import SUBENTRY_DOOR_STATION
+from .door_station_flow import DoorStationFlow
+from .options_flow import SipPhoneOptionsFlow
 
 PROBE_TIMEOUT: Final = 10.0  # seconds; a retained message follows the subscription, which Home Assistant may queue
 
@@ -41,9 +46,25 @@ class SipPhoneConfigFlow(ConfigFlow, domain=DOMAIN):
 
     _discovery: Discovery
 
+    @staticmethod
+    @override
+    @callback
+    def async_get_options_flow(config_entry: ConfigEntry) -> SipPhoneOptionsFlow:
+        """The form of the options."""
+        return SipPhoneOptionsFlow()
+
+    @classmethod
+    @override
+    @callback
+    def async_get_supported_subentry_types(cls, config_entry: ConfigEntry) -> dict[str, type[ConfigSubentryFlow]]:
+        """What can be added below a bridge."""
+        return {SUBENTRY_DOOR_STATION: DoorStationFlow}
+
     async def async_step_mqtt(self, discovery_info: MqttServiceInfo) -> ConfigFlowResult:
         """A bridge announced itself; if it is known, it may have moved to another base topic."""
-        discovery = _read_discovery(discovery_info)
+        return await self._async_offer(_read_discovery(discovery_info))
+
+    async def _async_offer(self, discovery: Discovery | None) -> ConfigFlowResult:
         if discovery is None:
             return self.async_abort(reason="invalid_discovery_info")
         await self.async_set_unique_id(discovery.bridge)
@@ -51,6 +72,10 @@ class SipPhoneConfigFlow(ConfigFlow, domain=DOMAIN):
         self._discovery = discovery
         self.context["title_placeholders"] = {"name": discovery.name}
         return await self.async_step_confirm()
+
+    async def async_step_hassio(self, discovery_info: HassioServiceInfo) -> ConfigFlowResult:
+        """A bridge that runs as an app told the Supervisor what it announces over MQTT."""
+        return await self._async_offer(_read_announcement(json.dumps(discovery_info.config)))
 
     async def async_step_confirm(self, user_input: Mapping[str, Any] | None = None) -> ConfigFlowResult:
         """Ask before adding what was found."""
@@ -135,13 +160,17 @@ class SipPhoneConfigFlow(ConfigFlow, domain=DOMAIN):
 
 def _read_discovery(info: MqttServiceInfo) -> Discovery | None:
     """What a bridge announced of itself, or None when that can't be."""
-    payload = info.payload if isinstance(info.payload, str) else bytes(info.payload)
+    discovery = _read_announcement(info.payload if isinstance(info.payload, str) else bytes(info.payload))
+    is_own_topic = discovery is not None and info.topic == Topics(bridge=discovery.bridge).discovery
+    return discovery if is_own_topic else None
+
+
+def _read_announcement(payload: str | bytes) -> Discovery | None:
     try:
         discovery = decode(Discovery, payload)
     except ContractError:
         return None
-    topics = Topics(base=discovery.base_topic, bridge=discovery.bridge)
-    return discovery if not _check(topics) and info.topic == topics.discovery else None
+    return None if _check(Topics(base=discovery.base_topic, bridge=discovery.bridge)) else discovery
 
 
 def _topics(base: str, bridge: str) -> Topics:

@@ -19,3 +19,8 @@ PLATFORMS: Final = (
 
 CONF_BASE_TOPIC: Final = "base_topic"
 CONF_BRIDGE: Final = "bridge"
+
+CONF_LLM_CALLS: Final = "llm_calls"
+CONF_LLM_DOORS: Final = "llm_doors"
+CONF_OFFLINE_MINUTES: Final = "offline_minutes"
+DEFAULT_OFFLINE_MINUTES: Final = 15

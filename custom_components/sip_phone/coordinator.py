@@ -30,6 +30,7 @@ from .contract import (
 )
 from .devices import async_update_devices
 from .dial_pad import DialPad
+from .issues import async_check_schema
 from .requests import LineRequest, Requests
 from .state import PhoneState, is_stale, parse_time, payload_class, read, reduce, without_broker
 
@@ -44,6 +45,8 @@ SipPhoneConfigEntry: TypeAlias = "ConfigEntry[SipPhoneCoordinator]"
 EventListener: TypeAlias = Callable[[Event], None]
 LinesListener: TypeAlias = Callable[[Iterable[str]], None]
 RecordListener: TypeAlias = Callable[[CallEndedEvent, bool], None]  # the bool: the broker kept it, maybe for long
+StateListener: TypeAlias = Callable[[PhoneState], None]
+AllEventsListener: TypeAlias = Callable[[str, Event], None]
 
 
 class SipPhoneCoordinator:
@@ -63,6 +66,8 @@ class SipPhoneCoordinator:
         self._record_listeners: dict[str, list[RecordListener]] = {}
         self._reset_listeners: dict[str, list[CALLBACK_TYPE]] = {}
         self._lines_listeners: list[LinesListener] = []
+        self._state_listeners: list[StateListener] = []
+        self._all_events_listeners: list[AllEventsListener] = []
         self._dial_pads: dict[str, DialPad] = {}
         self._lines: dict[str, AccountKind] = {}  # those that the listeners know
         self._event_ids: deque[str] = deque(maxlen=REMEMBERED_EVENTS)
@@ -133,6 +138,16 @@ class SipPhoneCoordinator:
             update()
 
     @callback
+    def async_listen_all(self, changed: StateListener) -> CALLBACK_TYPE:
+        """Call ``changed`` with the state that was, after each change of anything."""
+        return _add(self._state_listeners, changed)
+
+    @callback
+    def async_listen_all_events(self, receive: AllEventsListener) -> CALLBACK_TYPE:
+        """Call ``receive`` once for each event of any account."""
+        return _add(self._all_events_listeners, receive)
+
+    @callback
     def async_listen_lines(self, add: LinesListener) -> CALLBACK_TYPE:
         """Call ``add`` with every account now, and with each later one when it appears."""
         add(sorted(self._lines))
@@ -152,6 +167,7 @@ class SipPhoneCoordinator:
             self._async_dispatch(topic, message)
         except ContractError as error:
             self._log_fault(message.topic, error)
+            async_check_schema(self.hass, self.entry, topic, message)
         else:
             self._faulty_topics.discard(message.topic)
 
@@ -197,6 +213,8 @@ class SipPhoneCoordinator:
             self._async_record(account, event, is_kept=False)
         for receive in tuple(self._event_listeners.get(account, ())):
             receive(event)
+        for receive_any in tuple(self._all_events_listeners):
+            receive_any(account, event)
 
     @callback
     def _async_set_state(self, state: PhoneState) -> None:
@@ -210,6 +228,8 @@ class SipPhoneCoordinator:
         if state.availability != old.availability:
             self._log_availability()
         self._async_notify(old)
+        for changed in tuple(self._state_listeners):
+            changed(old)
 
     @callback
     def _async_follow_inventory(self) -> None:

@@ -59,3 +59,9 @@ def async_update_devices(hass: HomeAssistant, entry: ConfigEntry, bridge: str, s
         account_id = account_of(bridge, device)
         if account_id is not None and account_id not in state.accounts:
             registry.async_remove_device(device.id)
+
+
+def is_stale_line(bridge: str, device: dr.DeviceEntry, state: PhoneState) -> bool:
+    """Whether a device is a line that the bridge does not have; an inventory that is not there has none."""
+    account = account_of(bridge, device)
+    return account is not None and (state.accounts is None or account not in state.accounts)

@@ -24,6 +24,7 @@ from .contract import (
 from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
 from .entity import LineEntity, async_add_lines, shortened
 from .state import TALKING, is_missed
+from .station_entities import StationDoorbell, async_add_stations
 
 PARALLEL_UPDATES = 0
 
@@ -45,6 +46,7 @@ async def async_setup_entry(
     hass: HomeAssistant, entry: SipPhoneConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
     """Add the event entities of each line."""
+    async_add_stations(entry, async_add_entities, StationDoorbell)
     async_add_lines(
         entry,
         async_add_entities,

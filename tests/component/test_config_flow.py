@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from homeassistant.config_entries import SOURCE_MQTT, SOURCE_USER, ConfigEntryState, ConfigFlowResult
+from homeassistant.config_entries import SOURCE_HASSIO, SOURCE_MQTT, SOURCE_USER, ConfigEntryState, ConfigFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers.service_info.hassio import HassioServiceInfo
 from homeassistant.helpers.service_info.mqtt import MqttServiceInfo
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_mqtt_message
 
@@ -203,3 +204,51 @@ async def test_without_mqtt_nothing_can_be_moved(hass: HomeAssistant, entry: Moc
     form = await entry.start_reconfigure_flow(hass)
     result = await hass.config_entries.flow.async_configure(form["flow_id"], {"base_topic": "phones/sip"})
     assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "mqtt_unavailable")
+
+
+async def test_a_bridge_that_runs_as_an_app_is_found_through_the_supervisor(
+    hass: HomeAssistant, bridge: FakeBridge
+) -> None:
+    info = HassioServiceInfo(config=FOUND, name="SIP Bridge", slug="local_sip_bridge", uuid="1234")
+    form = await hass.config_entries.flow.async_init(DOMAIN, context={"source": SOURCE_HASSIO}, data=info)
+    assert (form["type"], form["step_id"]) == (FlowResultType.FORM, "confirm")
+    added = await hass.config_entries.flow.async_configure(form["flow_id"], {})
+    assert (added["type"], added["data"]) == (FlowResultType.CREATE_ENTRY, HOME)
+
+
+async def test_an_app_that_tells_the_supervisor_nothing_useful_is_dropped(hass: HomeAssistant) -> None:
+    info = HassioServiceInfo(config={"host": "core-mosquitto"}, name="SIP Bridge", slug="x", uuid="1234")
+    result = await hass.config_entries.flow.async_init(DOMAIN, context={"source": SOURCE_HASSIO}, data=info)
+    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "invalid_discovery_info")
+
+
+async def test_several_bridges_stand_side_by_side(hass: HomeAssistant, phone: FakeBridge) -> None:
+    office = Topics(bridge="office")
+    for topic, payload in tuple(phone.retained.items()):
+        phone.retain(topic.replace(Topics().prefix, office.prefix), payload)
+    added = await by_hand(hass, {"base_topic": "sip_bridge", "bridge": "office"})
+    await hass.async_block_till_done()
+    assert (added["type"], added["result"].unique_id) == (FlowResultType.CREATE_ENTRY, "office")
+    assert added["result"].state is ConfigEntryState.LOADED
+    assert len(hass.config_entries.async_loaded_entries(DOMAIN)) == 2
+
+
+async def test_a_change_of_the_options_reloads_the_bridge(
+    hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry
+) -> None:
+    before = entry.runtime_data
+    form = await hass.config_entries.options.async_init(entry.entry_id)
+    assert (form["type"], form["step_id"]) == (FlowResultType.FORM, "init")
+    options = {"offline_minutes": 30, "llm_calls": False, "llm_doors": True}
+    result = await hass.config_entries.options.async_configure(form["flow_id"], options)
+    await hass.async_block_till_done()
+    assert (result["type"], entry.options) == (FlowResultType.CREATE_ENTRY, options)
+    assert entry.runtime_data is not before
+
+
+async def test_the_options_suggest_what_is_set(hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry) -> None:
+    hass.config_entries.async_update_entry(entry, options={"offline_minutes": 30})
+    form = await hass.config_entries.options.async_init(entry.entry_id)
+    assert form["data_schema"] is not None
+    suggested = {str(key): (key.description or {}).get("suggested_value") for key in form["data_schema"].schema}
+    assert suggested == {"offline_minutes": 30, "llm_calls": None, "llm_doors": None}

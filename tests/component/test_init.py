@@ -14,7 +14,7 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.sip_phone import coordinator
+from custom_components.sip_phone import async_remove_config_entry_device, coordinator
 from custom_components.sip_phone.const import DOMAIN
 from custom_components.sip_phone.contract import AccountInfo, AccountKind, Accounts, BridgeInfo
 from tests.component.bridge import DOOR, INFO, PBX, FakeBridge, call, invite, snapshot
@@ -266,3 +266,20 @@ async def test_topics_of_no_interest_change_nothing_and_are_no_fault(
     phone.retain(topic, "{rubbish")
     assert entry.runtime_data.state == before
     assert [each for each in caplog.records if "can't be read" in each.getMessage()] == []
+
+
+async def test_a_line_that_the_bridge_has_cannot_be_deleted_and_one_that_it_lost_can(
+    hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry
+) -> None:
+    registry = dr.async_get(hass)
+    hub, door = (
+        registry.async_get_device_by_identifier((DOMAIN, name), entry.entry_id) for name in ("home", "home/door")
+    )
+    assert hub is not None
+    assert door is not None
+    assert not await async_remove_config_entry_device(hass, entry, hub)
+    assert not await async_remove_config_entry_device(hass, entry, door)
+    phone.retain(phone.topics.of_bridge("accounts"), "")
+    await hass.async_block_till_done()
+    assert not await async_remove_config_entry_device(hass, entry, hub)
+    assert await async_remove_config_entry_device(hass, entry, door)
