@@ -106,6 +106,7 @@ _FAILURES: Final = {  # MQTT 5 §2.4; paho translates the codes of MQTT 3.1.1
 # What paho raises on bytes that are no MQTT.
 _NO_MQTT: Final = (MQTTException, AssertionError, IndexError, KeyError, ValueError, TypeError, struct.error)
 BROKEN: Final = "the connection broke"
+ODD: Final = "it does not speak MQTT as it should"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,7 +284,7 @@ class Connection:
                 client.loop_read()
         except _NO_MQTT as error:
             _LOG.debug("bytes of the broker that paho can't read: %r", error)
-            self.abort("it does not speak MQTT as it should")
+            self.abort(ODD)
 
     def _start_writing(self, client: Client, _userdata: Any, sock: Any) -> None:
         self._loop.add_writer(sock, client.loop_write)

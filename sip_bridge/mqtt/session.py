@@ -34,6 +34,7 @@ from sip_bridge.mqtt.connection import (
     Transport,
     is_valid_topic,
 )
+from sip_bridge.mqtt.harm import HarmWatch
 from sip_bridge.mqtt.outbox import Kept, Outbox
 from sip_bridge.mqtt.report import Report
 
@@ -113,6 +114,7 @@ class MQTTSession:
         self._runner: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._delay = retry.first
+        self._harm = HarmWatch()
         self._short_lived = 0  # connections one after the other that ended soon after they began
         self._timers: dict[str, asyncio.TimerHandle] = {}  # of the connection
         self._stopping = False
@@ -288,6 +290,9 @@ class MQTTSession:
             ended = replace(ended, reason=f"{BROKEN} soon, again; perhaps another client has the id {client_id!r} too")
         if not self._stopping:
             self._report.trouble("lost", ended)
+        number, oldest = next(iter(self._in_flight.items()), (0, None))
+        if self._harm.ended(ended, oldest):
+            self._refused(self._in_flight.pop(number), ended.reason)
         unacknowledged = [each for each in self._in_flight.values() if not each.retain and each.qos > 0]
         self._in_flight.clear()
         self._to_retain.clear()
@@ -335,6 +340,8 @@ class MQTTSession:
                 message = self._events.popleft()
             else:
                 break
+            if self._harm.is_harmful(message):
+                continue
             if connection.fits(message):
                 self._in_flight[connection.send(message)] = message
             else:

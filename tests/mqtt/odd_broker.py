@@ -49,7 +49,8 @@ class OddBroker:
     puback: int | None = 0
     suback: int = 1
     answers_pings: bool = True
-    takes_over_after: int | None = None  # so many packets; the CONNECT is the first
+    hates: bytes | None = None  # the payload that makes it say ``hatred`` and hang up
+    hatred: bytes = b""
     connects: list[Connect] = field(default_factory=list)
     packets: list[Packet] = field(default_factory=list)  # all of all connections
     most_unacknowledged: int = 0
@@ -102,7 +103,11 @@ class OddBroker:
                     writer.write(self.connacks.pop(0) if len(self.connacks) > 1 else self.connacks[0])
             case Subscribe(packet_id=number, subscriptions=subscriptions):
                 writer.write(codec.encode_suback(version, number, [self.suback] * len(subscriptions)))
-            case Publish(packet_id=int(number)):
+            case Publish(message=message) if message.payload == self.hates:
+                self._acknowledge(version)
+                writer.write(self.hatred)
+                writer.close()
+            case Publish(packet_id=int(number)) if not writer.is_closing():
                 self._unacknowledged.append((writer, number))
                 self.most_unacknowledged = max(self.most_unacknowledged, len(self._unacknowledged))
             case PingRequest() if self.answers_pings:

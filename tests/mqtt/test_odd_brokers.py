@@ -301,6 +301,19 @@ async def test_what_is_too_long_for_the_broker_is_left_out_told_once_and_counted
     ]
 
 
+async def test_a_message_that_ends_the_connection_twice_is_not_sent_a_third_time(said: Said) -> None:
+    broker = OddBroker(connacks=[connack()], hates=b"poison", hatred=disconnect(PACKET_TOO_LARGE))
+    async with session_at(broker) as session:
+        for payload in ("before", "poison", "after"):
+            session.publish("t/event/E", payload, keep=True)
+        await eventually(lambda: session.queued == 0)
+        assert session.connected
+        assert session.refused == 1
+    payloads = [message.payload for message in events(broker)]
+    assert (payloads.count(b"poison"), payloads[-1]) == (2, b"after")
+    assert "the MQTT broker at does not take all messages: Packet too large; t/event/E is the first" in said()
+
+
 async def test_the_brokers_keep_alive_counts() -> None:
     broker = OddBroker(connacks=[connack(properties=properties(server_keep_alive=1))])
     async with session_at(broker, keepalive=3600):

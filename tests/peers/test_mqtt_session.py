@@ -589,6 +589,27 @@ async def test_a_broker_that_is_set_up_narrowly_is_spoken_to_within_its_limits(
     assert said() == [f"connected to {where} (MQTT 5)", *(f"{where} {line}" for line in told)]
 
 
+async def test_what_a_broker_will_never_take_does_not_hold_up_the_rest(
+    tmp_path: Path, recorder: Recorder, said: Callable[[], list[str]]
+) -> None:
+    """mosquitto refuses a long payload with a reason code that MQTT 5 does not have there, which paho can't read."""
+    broker = Mosquitto(tmp_path)
+    await broker.start("allow_anonymous true", "message_size_limit 200")
+    async with recorder.session(broker.port, filters=("t/event/#",)) as session:
+        session.retain("t/info", "x" * 300)
+        session.retain(STATE, "online")
+        session.publish("t/event/E", "x" * 300)
+        session.publish("t/event/E", "1")
+        session.publish("t/event/E", "2", keep=True)
+        assert [each.payload for each in await recorder.messages_until(b"2")] == [b"1", b"2"]
+        await eventually(lambda: session.queued == 0)
+        assert session.connected
+        assert session.refused == 2
+        assert await broker.retained(1) == ["t/state online"]
+    await broker.stop()
+    assert len([line for line in said() if "does not take all messages" in line]) == 1
+
+
 async def test_an_unknown_host_is_told_once(recorder: Recorder, said: Callable[[], list[str]]) -> None:
     settings = MQTTSettings(host="a..b", client_id="bridge")
     async with MQTTSession(settings, will=(STATE, "offline"), on_message=recorder.messages.put_nowait, retry=QUICK):
