@@ -263,11 +263,10 @@ async def test_what_is_no_mqtt_ends_the_connection_at_most(garbage: bytes, said:
     async with session_at(broker) as session:
         await eventually(lambda: len(broker.published) == 1)
         broker.send(garbage)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # for paho to make of it what it can
         broker.hang_up()
-        await eventually(lambda: len(broker.connects) == 2 and session.connected)
         session.publish("t/event/E", "after")
-        await eventually(lambda: event("after") in events(broker))
+        await eventually(lambda: event("after") in events(broker) and session.queued == 0)
     assert caught == []
     assert len(said()) <= 4
 
