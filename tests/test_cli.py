@@ -201,7 +201,7 @@ async def test_ctrl_c_hangs_a_call_up(config_file: Path) -> None:
             await line_with(caller, "RINGING")
             caller.send_signal(signal.SIGINT)
             output, _ = await caller.communicate()
-    assert caller.returncode == 1
+    assert caller.returncode == 130
     assert output.decode().splitlines()[-1] == "Over: canceled, 0 s talked."
 
 

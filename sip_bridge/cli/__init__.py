@@ -1,12 +1,11 @@
 """The command ``sip-bridge``: commands, logging, signals and exit codes.
 
-Exit codes: 0 done, 1 it could not be done (an address in use, nobody answered), 2 the configuration or the command
-line is wrong.
-
 What a command needs is imported when it is called: `run` stays in memory for years, and has no use for the others'.
 """
 
 import asyncio
+import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -14,10 +13,13 @@ from pathlib import Path
 import click
 
 from sip_bridge import __version__, config
+from sip_bridge.cli.exit_codes import EPILOG, ExitCode
 from sip_bridge.cli.log import log_to_stderr, secrets_in
 from sip_bridge.cli.serve import begin_anew, serve
 from sip_bridge.errors import BrokerError, ConfigError, SipBridgeError
 
+_NAME = "sip-bridge"
+_COMPLETE = "_SIP_BRIDGE_COMPLETE"  # the variable by which a shell asks for completions
 _CONFIG = click.option(
     "-c",
     "--config",
@@ -32,10 +34,13 @@ _CONFIG = click.option(
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, a line each.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="sip-bridge")
-def commands() -> None:
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
+@click.version_option(__version__, prog_name=_NAME)
+@click.pass_context
+def commands(context: click.Context) -> None:
     """Brings a door station, an intercom or a phone line to MQTT and Home Assistant."""
+    if os.environ.get("NO_COLOR"):  # https://no-color.org
+        context.color = False
 
 
 @commands.command()
@@ -51,22 +56,36 @@ def run(path: Path) -> None:
 
 @commands.command()
 @_CONFIG
-def check(path: Path) -> None:
+@_JSON
+def check(path: Path, as_json: bool) -> ExitCode:
     """Check the configuration without starting anything."""
-    settings = config.load(path)
-    lines = ", ".join(account.id for account in settings.accounts)
-    click.echo(f"{path} is right: bridge {settings.bridge.id}, accounts {lines}")
+    try:
+        settings = config.load(path)
+    except ConfigError as error:
+        if not as_json:
+            raise
+        click.echo(json.dumps({"ok": False, "problems": str(error).splitlines()}))
+        return ExitCode.USAGE
+    accounts = [account.id for account in settings.accounts]
+    if as_json:
+        click.echo(json.dumps({"ok": True, "bridge": settings.bridge.id, "accounts": accounts}))
+    else:
+        click.echo(f"{path} is right: bridge {settings.bridge.id}, accounts {', '.join(accounts)}")
+    return ExitCode.DONE
 
 
 @commands.command()
 @_CONFIG
 @_JSON
-def doctor(path: Path, as_json: bool) -> None:
-    """Look for what is wrong: broker, ports, names, registrars, codecs. Exit code 0: nothing is."""
+def doctor(path: Path, as_json: bool) -> ExitCode:
+    """Look for what is wrong: clock, broker, ports, firewall, codecs, folders, names, registrars, NAT.
+
+    Exit code 0: there is no problem.
+    """
     from sip_bridge.cli.doctor import diagnose  # noqa: PLC0415
 
     settings = config.load(path)
-    sys.exit(0 if asyncio.run(diagnose(settings, path, as_json=as_json)) else 1)
+    return asyncio.run(diagnose(settings, path, as_json=as_json))
 
 
 @commands.command()
@@ -83,30 +102,39 @@ def demo(once: bool) -> None:  # click passes flags by position
 @click.argument("uri", default="sip:door@127.0.0.1:5060")
 @click.option("--seconds", default=30.0, show_default=True, help="How long to ring before giving up.")
 @click.option("--talk", default=30.0, show_default=True, help="How long to talk once answered.")
-def ring(uri: str, seconds: float, talk: float) -> None:
-    """Be a door station: call URI, ring, and talk when answered."""
+@_JSON
+def ring(uri: str, seconds: float, talk: float, as_json: bool) -> ExitCode:
+    """Be a door station: call URI, ring, and talk when answered. Exit code 0: it was answered."""
     from sip_bridge.cli.ring import ring_once  # noqa: PLC0415
 
     log_to_stderr("warning")
-    sys.exit(0 if asyncio.run(ring_once(uri, ring_seconds=seconds, talk_seconds=talk)) else 1)
+    return asyncio.run(ring_once(uri, ring_seconds=seconds, talk_seconds=talk, as_json=as_json))
+
+
+def _complete_account(context: click.Context, _parameter: click.Parameter, begin: str) -> list[str]:
+    """The lines of the configuration, for a shell."""
+    try:
+        settings = config.load(context.params.get("path") or Path("config.yaml"))
+    except ConfigError:
+        return []
+    return [account.id for account in settings.accounts if account.id.startswith(begin)]
 
 
 @commands.command()
 @_CONFIG
 @click.argument("number")
-@click.option("--account", help="The line to call from; needed when there are several.")
+@click.option(
+    "--account", help="The line to call from; needed when there are several.", shell_complete=_complete_account
+)
 @click.option("--play", metavar="FILE_OR_URL", help="What to play once answered; then hang up.")
 @click.option("--seconds", default=60.0, show_default=True, help="How long to let it ring.")
 @_JSON
-def call(path: Path, number: str, account: str | None, play: str | None, seconds: float, as_json: bool) -> None:
+def call(path: Path, number: str, account: str | None, play: str | None, seconds: float, as_json: bool) -> ExitCode:
     """Have the running bridge call NUMBER. Exit code 0: it was answered."""
     from sip_bridge.cli.call import call_number  # noqa: PLC0415
 
     settings = config.load(path)
-    was_answered = asyncio.run(
-        call_number(settings, number, account=account, play=play, seconds=seconds, as_json=as_json)
-    )
-    sys.exit(0 if was_answered else 1)
+    return asyncio.run(call_number(settings, number, account=account, play=play, seconds=seconds, as_json=as_json))
 
 
 @commands.command()
@@ -134,15 +162,35 @@ def trace(path: Path, as_json: bool, pcap_file: Path | None, svg_file: Path | No
     asyncio.run(trace_calls(config.load(path), as_json=as_json, pcap_file=pcap_file, svg_file=svg_file))
 
 
+@commands.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what has SHELL complete this command: eval "$(sip-bridge completion bash)"."""
+    from click.shell_completion import get_completion_class  # noqa: PLC0415
+
+    kind = get_completion_class(shell)
+    assert kind is not None  # noqa: S101  # click has all three
+    click.echo(kind(commands, {}, _NAME, _COMPLETE).source())
+
+
 def main() -> None:
     """The entry point: errors become one clear line and an exit code."""
+    sys.exit(_run())
+
+
+def _run() -> int:
     try:
-        commands(standalone_mode=True)
+        return int(commands.main(prog_name=_NAME, complete_var=_COMPLETE, standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return ExitCode.INTERRUPTED
     except ConfigError as error:
         click.echo(str(error), err=True)
-        sys.exit(2)
+        return ExitCode.USAGE
     except SipBridgeError as error:
         click.echo(f"sip-bridge: {error}", err=True)
         if isinstance(error, BrokerError):
             click.echo("If a broker runs here already, use that one, with `mqtt: {host: 127.0.0.1}`.", err=True)
-        sys.exit(1)
+        return ExitCode.FAILED

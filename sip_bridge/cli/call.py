@@ -4,6 +4,7 @@ import asyncio
 
 import click
 
+from sip_bridge.cli.exit_codes import ExitCode
 from sip_bridge.cli.remote import Remote, RemoteError, Seen
 from sip_bridge.cli.serve import stop_signals
 from sip_bridge.config import Config
@@ -14,8 +15,8 @@ from sip_bridge.mqtt.contract import AccountTopic
 
 async def call_number(
     config: Config, to: str, *, account: str | None, play: str | None, seconds: float, as_json: bool
-) -> bool:
-    """Call ``to``, ring for ``seconds`` at the most, and follow the call to its end; whether it was answered.
+) -> ExitCode:
+    """Call ``to``, ring for ``seconds`` at the most, and follow the call to its end; done when it was answered.
 
     Ctrl-C hangs up.
     """
@@ -30,9 +31,12 @@ async def call_number(
             call = str(response.data["call_id"])
             hanging_up = asyncio.create_task(_hang_up(remote, line, call, stop), name="hang up")
             try:
-                return await _follow(remote, line, call, as_json=as_json)
+                was_answered = await _follow(remote, line, call, as_json=as_json)
             finally:
                 hanging_up.cancel()
+            if stop.is_set():
+                return ExitCode.INTERRUPTED
+            return ExitCode.DONE if was_answered else ExitCode.FAILED
 
 
 def _line(config: Config, account: str | None) -> str:

@@ -70,7 +70,7 @@ async def run_demo(*, once: bool) -> None:
                     ring_seconds=10 * RING_SECONDS,
                     talk_seconds=TALK_SECONDS,
                     stop=stop,
-                    say=lambda text: show.add(topic="(door station)", text=text),
+                    say=lambda text, **_: show.add(topic="(door station)", text=text),
                 )
                 with contextlib.suppress(TimeoutError):  # a call that was never placed has no end to show
                     async with asyncio.timeout(LAST_MESSAGE_SECONDS):

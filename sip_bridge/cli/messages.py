@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+import click
 from rich.console import Console
 from rich.table import Table
 
@@ -14,12 +15,13 @@ _COLUMNS: Final = (("time", 12), ("topic", 46), ("message", 60))
 
 
 class MessageTable:
-    """A table that grows downwards."""
+    """A table that grows downwards; where there is no terminal, a line a message for other programs."""
 
     def __init__(self, prefix: str, console: Console) -> None:
         self._prefix = prefix
         self._console = console
-        self._row(_print_header)
+        if console.is_terminal:
+            self._row(_print_header)
 
     def _row(self, fill: Callable[[Table], None]) -> None:
         table = Table.grid(padding=(0, 1))
@@ -31,7 +33,10 @@ class MessageTable:
     def add(self, *, topic: str, text: str, style: str = "") -> None:
         """One line."""
         now = datetime.now().astimezone().strftime("%H:%M:%S.%f")[:-3]
-        self._row(lambda table: table.add_row(now, topic, text, style=style))
+        if self._console.is_terminal:
+            self._row(lambda table: table.add_row(now, topic, text, style=style))
+        else:
+            click.echo(f"{now}  {topic}  {text}")
 
     def show(self, seen: Seen) -> None:
         """One message."""

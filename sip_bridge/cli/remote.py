@@ -25,6 +25,14 @@ class RemoteError(SipBridgeError):
     """The bridge can't be reached, or did not do what it was asked."""
 
 
+class NoBrokerError(RemoteError):
+    """No MQTT broker answers there."""
+
+
+class RefusedError(RemoteError):
+    """The broker does not let us in."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """One message of the bridge's topics."""
@@ -86,7 +94,9 @@ class Remote:
             ended = await self._connect(MQTTProtocolVersion.MQTTv311)
         if ended is not None or self._connection is None:
             reason = ended.reason if ended is not None else "it hung up"
-            raise RemoteError(f"no connection to the MQTT broker at {self._where}: {reason}")
+            is_refused = ended is not None and ended.failure is Failure.REFUSED
+            kind = RefusedError if is_refused else NoBrokerError
+            raise kind(f"no connection to the MQTT broker at {self._where}: {reason}")
         self._connection.subscribe((self.topics.everything,))
         self._watch = asyncio.create_task(self._watch_end(self._connection), name="watch the connection")
         return self
@@ -169,6 +179,27 @@ class Remote:
         """Publish as it is."""
         if self._connection is not None:
             self._connection.send(Message(topic=topic, payload=payload.encode()))
+
+    async def is_online(self) -> bool:
+        """Whether the bridge is there; what was seen meanwhile is gone."""
+        seen = await self._until(self.topics.of_bridge("state"))
+        return seen is not None and '"online"' in seen.payload
+
+    async def hears_itself(self) -> bool:
+        """Whether the broker lets us publish among the bridge's topics, and gives us what is published there."""
+        topic = self.topics.of_bridge("doctor")
+        self.publish(topic, secrets.token_hex(8))
+        return await self._until(topic) is not None
+
+    async def _until(self, topic: str) -> Seen | None:
+        try:
+            async with asyncio.timeout(STATE_TIMEOUT):
+                while (seen := await self.messages.get()) is not None:
+                    if seen.topic == topic:
+                        return seen
+        except TimeoutError:
+            pass
+        return None
 
     async def check_online(self) -> None:
         """RemoteError unless the bridge is there; what was seen meanwhile is gone."""

@@ -54,4 +54,4 @@ async def test_it_registers_and_leaves_nothing_behind(right: Path, shared_asteri
 
 async def test_a_wrong_password_is_named_as_such(wrong: Path, shared_asterisk: Asterisk) -> None:
     code, told = await of_the_line(wrong)
-    assert (code, told[-1]) == (1, ("problem", "the registrar refused the account: Unauthorized"))
+    assert (code, told[-1]) == (1, ("problem", "the server does not take the password of 620 (401 Unauthorized)"))
