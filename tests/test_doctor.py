@@ -1,9 +1,11 @@
 """`sip-bridge doctor`, as a person runs it."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -99,3 +101,53 @@ async def test_everything_that_is_wrong_is_found_at_once(ailing: Path) -> None:
             "line pbx": "problem",
         },
     )
+
+
+class Refusing(asyncio.DatagramProtocol):
+    """A registrar that gives everybody the same answer."""
+
+    def __init__(self, status: str) -> None:
+        self._status = status
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        copied = [line for line in data.decode().split("\r\n") if line.partition(":")[0] in COPIED]
+        lines = [f"SIP/2.0 {self._status}", *copied, "Content-Length: 0", "", ""]
+        self._transport.sendto("\r\n".join(lines).encode(), address)
+
+
+COPIED = ("Via", "From", "To", "Call-ID", "CSeq")
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "advice"),
+    [
+        ("403 Forbidden", "the server forbids u to register (403 Forbidden)", "A FRITZ!Box and many others"),
+        ("404 Not Found", "the server knows no user u (404 Not Found)", "Compare user"),
+        ("500 Oh no", "not registered: 500 Server Internal Error", "The server's log"),
+        ("401 No", "the server does not take the password of u (401 Unauthorized)", "Compare user, auth_user"),
+    ],
+)
+async def test_what_a_registrar_means_is_explained(tmp_path: Path, status: str, text: str, advice: str) -> None:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(lambda: Refusing(status), ("127.0.0.1", 0))
+    port = transport.get_extra_info("sockname")[1]
+    account = f"  - {{id: pbx, kind: registered, server: 127.0.0.1, port: {port}, user: u, password: p}}"
+    path = written(tmp_path, f"sip: {{bind: 127.0.0.1, port: {free_port()}}}", account)
+    code, output, _ = await outcome("doctor", "--json", "-c", str(path))
+    transport.close()
+    last = json.loads(output.splitlines()[-1])
+    assert (code, last["verdict"], last["text"]) == (1, "problem", text)
+    assert last["advice"].startswith(advice)
+
+
+async def test_folders_that_are_of_no_use_are_named(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("no folder")
+    path = written(tmp_path, f"sip: {{bind: 127.0.0.1, port: {free_port()}}}", "  - {id: door, kind: direct}")
+    path.write_text(path.read_text() + "recording: {folder: recordings, min_free: 10000000}\n")
+    code, output, _ = await outcome("doctor", "-c", str(path))
+    assert code == 1
+    assert f"PROBLEM  state: {tmp_path / 'state'} is no folder" in output
+    assert "PROBLEM  recordings: only " in output
