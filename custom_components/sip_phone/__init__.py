@@ -7,6 +7,7 @@ from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.typing import ConfigType
 
+from .card import async_setup_card
 from .const import DOMAIN, PLATFORMS
 from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
 from .devices import is_stale_line
@@ -19,8 +20,9 @@ CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
-    """Register the actions."""
+    """Register the actions, and the dashboard card."""
     async_setup_services(hass)
+    await async_setup_card(hass)
     return True
 
 

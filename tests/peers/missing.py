@@ -15,9 +15,11 @@ def peer_is_missing(reason: str) -> NoReturn:
     pytest.skip(message)
 
 
-def command(name: str) -> str:
-    """The path of an installed command."""
-    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
-    if path is None:
-        peer_is_missing(f"no {name} on this machine")
-    return path
+def command(*names: str) -> str:
+    """The path of an installed command; of several names, the first that there is."""
+    folders = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    for name in names:
+        path = shutil.which(name, path=folders)
+        if path is not None:
+            return path
+    peer_is_missing(f"no {' or '.join(names)} on this machine")
