@@ -60,7 +60,7 @@ class RetryDelays:
     """
 
     first: float = 1.0
-    most: float = 60.0
+    most: float = 15.0  # a doorbell is not to stay silent for long after the broker is back
     refused: float = 60.0
     stable: float = 60.0
 

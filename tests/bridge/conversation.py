@@ -157,14 +157,18 @@ def differences(now: Any, before: Any, path: str = "") -> list[str]:
 
 async def capture(folder: Path) -> Examples:
     """Have it; ``folder`` takes recordings."""
+    async with callee() as registrar:
+        registrar.answer = _registered
+        return await _with(_config(folder, registrar), registrar)
+
+
+async def _with(config: Config, registrar: Callee) -> Examples:
     async with (
-        callee() as registrar,
         phone_on_loopback("station") as station,
         phone_on_loopback("guest", accept_transfers=True) as guest,
-        running(_config(folder, registrar), read=lambda: _with_a_garden(_config(folder, registrar))) as bridge,
+        running(config, read=lambda: _with_a_garden(config)) as bridge,
         watching(bridge.mqtt_host, bridge.mqtt_port, "#") as watcher,
     ):
-        registrar.answer = _registered
         conversation = Conversation(Mqtt(watcher=watcher))
         await conversation.mqtt.until(lambda topic, _: topic == TOPICS.of_bridge("state"))
         await _of_the_bridge(conversation, bridge)

@@ -230,9 +230,10 @@ class House:
         )
         end = asyncio.get_running_loop().time() + seconds
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_doing(end, calls, pause=1.0))
-            tasks.create_task(self._keep_doing(end, (self.ring, self.press), pause=1.0))
-            tasks.create_task(self._keep_doing(end, faults, pause=4.0))
+            for _ in range(4):
+                tasks.create_task(self._keep_doing(end, calls, pause=0.5))
+            tasks.create_task(self._keep_doing(end, (self.press,), pause=1.0))
+            tasks.create_task(self._keep_doing(end, faults, pause=5.0))
 
     async def _keep_doing(self, end: float, things: tuple[Callable[[], Awaitable[None]], ...], *, pause: float) -> None:
         loop = asyncio.get_running_loop()
@@ -297,7 +298,10 @@ class House:
         return Holdings.of(self.bridge).more_than(before)
 
     async def _settled(self, what: str, check: _Check) -> None:
-        if not await self._until(check, PATIENCE, every=0.5):
+        begin = asyncio.get_running_loop().time()
+        is_so = await self._until(check, PATIENCE, every=0.5)
+        self.told.append(f"{what} after {asyncio.get_running_loop().time() - begin:.1f} s")
+        if not is_so:
             raise PeerError(f"{PATIENCE:.0f} s after the chaos it is not so that {what}")
 
     async def _until(self, check: _Check, within: float, *, every: float = 0.05) -> bool:
