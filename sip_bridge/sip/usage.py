@@ -16,6 +16,7 @@ from sip_bridge.sip.plans import plan_within
 from sip_bridge.sip.reason import Reason
 from sip_bridge.sip.status import SIPStatus
 
+_TOLD: Final = frozenset({"INFO", "REFER"})  # as the peer's are
 _WITH_CONTACT: Final = frozenset({"INVITE", "UPDATE", "REFER", "NOTIFY"})
 _WITH_CAPABILITIES: Final = frozenset({"INVITE", "UPDATE"})
 NORMAL_CLEARING: Final = 16  # Q.850
@@ -88,6 +89,8 @@ class InviteUsage(ABC, DialogUser):
         """A request of ours in the dialog (RFC 3261 §12.2.1); the body of INVITE and UPDATE is SDP."""
         dialog = dialog or self.dialog
         assert dialog is not None  # noqa: S101  # nobody sends before the dialog
+        if method in _TOLD:
+            self._signal("local", method)
 
         def all_headers(flow: Flow) -> HeaderList:
             return [

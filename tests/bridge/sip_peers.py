@@ -32,8 +32,8 @@ class Callee(asyncio.DatagramProtocol):
         if answer is not None:
             self.say(request, answer)
 
-    def say(self, request: SIPMessage, answer: str) -> None:
-        """Answer a request, once more if it must be."""
+    def say(self, request: SIPMessage, answer: str, body: bytes = b"") -> None:
+        """Answer a request, once more if it must be; ``body`` is SDP."""
         copied = "".join(
             f"{name}: {value}\r\n"
             for name in ("Via", "From", "To", "Call-ID", "CSeq")
@@ -41,8 +41,9 @@ class Callee(asyncio.DatagramProtocol):
         ).replace("\r\nCall-ID", ";tag=callee\r\nCall-ID")
         via = request.via
         assert self._socket is not None
-        response = f"SIP/2.0 {answer}\r\n{copied}Content-Length: 0\r\n\r\n"
-        self._socket.sendto(response.encode(), (via.host, via.port or 5060))
+        kind = f"Contact: <{self.uri}>\r\nContent-Type: application/sdp\r\n" if body else ""
+        response = f"SIP/2.0 {answer}\r\n{copied}{kind}Content-Length: {len(body)}\r\n\r\n"
+        self._socket.sendto(response.encode() + body, (via.host, via.port or 5060))
 
     def send(self, message: str, port: int) -> None:
         """Whatever it is, to somebody on this machine."""

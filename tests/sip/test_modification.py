@@ -6,6 +6,7 @@ from sip_bridge.errors import InvalidStateError
 from sip_bridge.sip.events import (
     AnswerReceived,
     CallEnded,
+    CallSignaled,
     EndCause,
     InfoAnswered,
     OfferNeeded,
@@ -259,13 +260,16 @@ def test_an_info_and_its_outcome(wire: Wire, alice: Party, raw: RawPeer, raw_cal
     raw.respond(info, 100, to_tag=None)
     raw.respond(info, 415)
     wire.run(0.1)
-    assert list(alice.events) == [InfoAnswered(call=raw_call, status=SIPStatus.UNSUPPORTED_MEDIA_TYPE)]
+    assert list(alice.events) == [
+        CallSignaled(call=raw_call, origin="local", method="INFO"),
+        InfoAnswered(call=raw_call, status=SIPStatus.UNSUPPORTED_MEDIA_TYPE),
+    ]
 
 
 def test_an_info_that_nobody_answers_leaves_the_call(wire: Wire, alice: Party, raw: RawPeer, raw_call: str) -> None:
     alice.do(alice.endpoint.send_info, raw_call, "text/plain", b"x")
     wire.run(40)
-    assert list(alice.events) == [InfoAnswered(call=raw_call, status=SIPStatus.REQUEST_TIMEOUT)]
+    assert list(alice.told(InfoAnswered)) == [InfoAnswered(call=raw_call, status=SIPStatus.REQUEST_TIMEOUT)]
 
 
 def test_an_info_that_the_peer_knows_no_call_for_ends_it(wire: Wire, alice: Party, raw: RawPeer, raw_call: str) -> None:
