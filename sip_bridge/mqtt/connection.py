@@ -85,6 +85,7 @@ class Failure(StrEnum):
 
     UNREACHABLE = "unreachable"
     UNSUPPORTED_VERSION = "unsupported version"
+    HUNG_UP = "hung up"  # instead of answering
     REFUSED = "refused"
     TAKEN_OVER = "taken over"
     NO_RETAINED_WILL = "no retained will"
@@ -317,8 +318,7 @@ class Connection:
 
     def _disconnected(self, _client: Client, _userdata: Any, _flags: Any, reason: ReasonCode, _given: Any) -> None:
         text = reason.getName()
-        # Brokers that predate MQTT 5 may hang up instead of answering.
-        failure = _FAILURES.get(text, Failure.LOST) if self._accepted.done() else Failure.UNSUPPORTED_VERSION
+        failure = _FAILURES.get(text, Failure.LOST) if self._accepted.done() else Failure.HUNG_UP
         self._end(failure, BROKEN if text == "Unspecified error" else text)
 
     def _end(self, failure: Failure, reason: str) -> None:

@@ -115,6 +115,7 @@ class MQTTSession:
         self._writer: asyncio.Task[None] | None = None
         self._delay = retry.first
         self._harm = HarmWatch()
+        self._has_spoken_newest = False
         self._short_lived = 0  # connections one after the other that ended soon after they began
         self._timers: dict[str, asyncio.TimerHandle] = {}  # of the connection
         self._stopping = False
@@ -233,6 +234,10 @@ class MQTTSession:
             match ended.failure:
                 case Failure.UNSUPPORTED_VERSION if older:
                     version = older.pop(0)
+                case Failure.HUNG_UP if older and not self._has_spoken_newest:
+                    version = older.pop(
+                        0
+                    )  # brokers that predate MQTT 5 may do that, and others while they start or stop
                 case Failure.NO_RETAINED_WILL if will.retain:
                     will = replace(will, retain=False)
                 case Failure.NO_SUCH_QOS if will.qos > 0:
@@ -271,6 +276,7 @@ class MQTTSession:
             loop = asyncio.get_running_loop()
             self._timers["connected"] = loop.call_later(self._retry.stable, self._report.connected, version)
         self._report.limits(connection.limits)
+        self._has_spoken_newest |= version is _VERSIONS[self._settings.protocol][0]
         self._connection = connection
         connection.subscribe(self._filters, as_published=True)
         connection.subscribe((HOME_ASSISTANT_STATUS,))

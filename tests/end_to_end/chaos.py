@@ -119,7 +119,7 @@ class House:
         target = f"sip:door@{self.address}:{SIP_PORT}"
         call = await self.station.dial(target, timeout=self.chance.uniform(1, 8))
         await self._until(lambda: call.state is not CallState.DIALING, self.chance.uniform(0.5, 4))
-        if call.state is not CallState.DIALING:
+        if call.state in (CallState.RINGING, CallState.IN_CALL):
             self.rang.add(call.call_id)
         if self.chance.random() < 0.6:
             self.ask("door", "answer", call_id=call.call_id)

@@ -93,6 +93,7 @@ class Relay:
     def __init__(self, target: int) -> None:
         self.port = free_port()
         self.refuse_v5_with: bytes | None = None
+        self.refused = 0
         self.swallows = False
         self._target = target
         self._server: asyncio.Server | None = None
@@ -123,6 +124,7 @@ class Relay:
             await hang_up(writer)
             return
         if self.refuse_v5_with is not None and first[8:9] == b"\x05":  # the protocol level of CONNECT
+            self.refused += 1
             writer.write(self.refuse_v5_with)
             await hang_up(writer)
             return
@@ -494,6 +496,21 @@ async def test_a_broker_older_than_mqtt_5_is_spoken_to_in_3_1_1(
         session.publish("t/event/E", "1", correlation_data=b"c")
         assert await observer.line() == "0 t/event/E 1"
         assert said() == [f"connected to the MQTT broker at 127.0.0.1:{relay.port} (MQTT 3.1.1)"]
+
+
+async def test_a_broker_that_hangs_up_while_it_restarts_is_not_taken_for_an_older_one(
+    relay: Relay, recorder: Recorder, said: Callable[[], list[str]]
+) -> None:
+    async with recorder.session(relay.port):
+        await recorder.connected()
+        relay.refuse_v5_with = b""
+        await relay.cut()
+        await relay.restore()
+        await eventually(lambda: relay.refused >= 3)
+        relay.refuse_v5_with = None
+        await recorder.connected()
+    where = f"the MQTT broker at 127.0.0.1:{relay.port}"
+    assert [line for line in said() if "(MQTT" in line] == [f"connected to {where} (MQTT 5)"] * 2
 
 
 async def test_a_fixed_protocol_has_no_fallback(
