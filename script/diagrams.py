@@ -73,7 +73,10 @@ RFCS: Final[dict[int, tuple[str, str]]] = {
     3311: ("UPDATE", "both sides, early and confirmed"),
     3323: ("Privacy", "read: a caller who wants to be anonymous is"),
     3325: ("P-Asserted-Identity", "read from trusted servers only"),
-    3326: ("Reason", "Q.850 and SIP causes read; sent in every BYE"),
+    3326: (
+        "Reason",
+        "Q.850 and SIP causes read; sent in every BYE, and to phones that lost to another one",
+    ),
     3327: ("Path", "offered and kept"),
     3389: ("Comfort noise", "heard, never sent; its spectrum is not used"),
     3398: ("Q.850 causes as statuses", "both ways"),

@@ -102,6 +102,7 @@ class _Visit:
 
     async def run(self) -> None:
         """Answer the door, join both, and pass on the keys of the inside phone until either hangs up."""
+        self._winner.hides_keys = True
         try:
             await self._call.answer()
         except (InvalidStateError, NegotiationError) as error:
@@ -109,7 +110,6 @@ class _Visit:
             if self._winner.finished is None:
                 self._winner.hangup(elsewhere=self._call.is_talking)
             return
-        self._winner.hides_keys = True
         self._inside.followers.append(self._heard)
         relay = self._phone.start_task(self._relay(), name=f"keys for {self._call.call_id}")
         try:

@@ -252,3 +252,27 @@ async def test_a_visitor_whom_another_phone_of_the_pbx_has_answered_leaves_no_mi
         peer.send(cancel.replace(b"z9hG4bKCANCEL", b"z9hG4bKINVITE"))
         causes = [(await phone.finished()).cause for phone in (home.kitchen, home.study)]
     assert causes == [EndCause.ANSWERED_ELSEWHERE] * 2
+
+
+async def test_a_visitor_who_goes_away_at_the_instant_of_the_answer_leaves_no_call_behind(
+    home: House, station: Phone
+) -> None:
+    visitor = await station.call(home.door)
+    here, there = await home.is_rung()
+    visitor.hangup()
+    await asyncio.gather(here.answer(), there.answer())
+    for phone in (home.kitchen, home.study):
+        await phone.finished()
+    await home.mqtt.until(
+        lambda topic, payload: topic == TOPICS.of_account("inside", "call") and payload.state == "idle"
+    )
+    assert (home.kitchen.phone.calls, home.study.phone.calls) == ({}, {})
+
+
+async def test_two_who_answer_at_the_same_instant_leave_one_with_the_visitor(home: House, station: Phone) -> None:
+    await station.call(home.door)
+    here, there = await home.is_rung()
+    await asyncio.gather(here.answer(), there.answer())
+    assert (await home.study.finished()).cause is EndCause.HANGUP_REMOTE
+    await home.mqtt.until(lambda _, payload: isinstance(payload, contract.CallSnapshot) and is_joined(payload))
+    assert (here.is_talking, station.phone.calls != {}) == (True, True)
