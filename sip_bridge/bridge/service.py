@@ -145,7 +145,7 @@ class Bridge:
         self._journal.tell(phone, event)
         self._publishing.tell(phone, event)
         self._doorbell.tell(phone, event)
-        if phone in self._leaving and not phone.calls:
+        if phone in self._leaving and not phone.is_in_use:
             self._has_left(phone)
 
     def health(self) -> contract.Health:
@@ -259,7 +259,7 @@ class Bridge:
         phone = self.phones.pop(account)
         self._leaving.add(phone)
         phone.leave()
-        if phone in self._leaving and not phone.calls:
+        if phone in self._leaving and not phone.is_in_use:
             self._has_left(phone)
 
     def _has_left(self, phone: VoIPPhone) -> None:

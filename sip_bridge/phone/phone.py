@@ -114,6 +114,8 @@ class VoIPPhone:
 
         A call that still waits for its ACK ends later; the listener hears of it.
         """
+        for hunt in tuple(self.hunts):
+            hunt.give_up()
         for call in list(self.calls.values()):
             with contextlib.suppress(InvalidStateError):  # the end of another one took it along
                 if call.is_ringing:
@@ -135,6 +137,11 @@ class VoIPPhone:
         self.client.flush()
         if isinstance(self.account, RegisteredAccount):
             self.unregister()
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether it has a call, or looks for somebody who takes one."""
+        return bool(self.calls or self.hunts)
 
     def close(self) -> None:
         """See `LineUser`: a call whose last words nobody acknowledged still has its sockets."""

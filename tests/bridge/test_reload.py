@@ -12,7 +12,8 @@ from sip_bridge.bridge.service import Running, running
 from sip_bridge.config import Config, load
 from sip_bridge.mqtt import contract
 from sip_bridge.phone.call import CallState
-from tests.bridge.conftest import TOPICS, Mqtt, Phone, as_json, client_of, config_of, ringing_uri
+from sip_bridge.sip.events import EndCause
+from tests.bridge.conftest import TOPICS, Mqtt, Phone, as_json, client_of, config_of, phone_on_loopback, ringing_uri
 from tests.peers.ports import free_port
 
 NOTHING: dict[str, object] = {"added": [], "removed": [], "changed": {}, "applied": [], "restart_needed": []}
@@ -102,6 +103,20 @@ async def test_a_ringing_call_of_a_removed_account_is_refused_so_that_other_phon
     assert await reload(mqtt) == news(added=["gate"], removed=["door"])
     assert (await station.finished()).status == 480
     assert (await mqtt.ask("health_check")).data["accounts"] == 1
+
+
+async def test_phones_that_ring_for_a_removed_account_ring_no_more(mqtt: Mqtt, file: File, station: Phone) -> None:
+    async with phone_on_loopback("kitchen") as kitchen:
+        both = as_json(to=ringing_uri(station), also=[ringing_uri(kitchen)])
+        mqtt.watcher.publish(TOPICS.of_account("door", "request", "dial"), both)
+        for phone in (station, kitchen):
+            await phone.state(CallState.RINGING)
+        file.write(GATE)
+        assert await reload(mqtt) == news(added=["gate"], removed=["door"])
+        for phone in (station, kitchen):
+            assert (await phone.finished()).cause is EndCause.CANCELED
+        last_call = TOPICS.of_account("door", "last_call")
+        assert await mqtt.until(lambda topic, payload: topic == last_call and payload is None) is None
 
 
 async def test_an_account_that_comes_back_is_as_new(mqtt: Mqtt, file: File, station: Phone) -> None:
