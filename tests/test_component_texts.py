@@ -12,6 +12,7 @@ import yaml
 from sip_bridge.mqtt.contract import (
     ACCOUNT_VERBS,
     CallState,
+    DTMFChoice,
     DTMFMethod,
     EndReason,
     ErrorCode,
@@ -43,7 +44,8 @@ def test_every_action_and_field_is_described_and_has_an_icon(action: str) -> Non
     described = ENGLISH["services"][action]
     assert set(described["fields"]) == set(ACTIONS[action]["fields"])
     assert all(field["name"] and field["description"] for field in described["fields"].values())
-    assert (described["name"] != "", action in ICONS["services"], action in ACCOUNT_VERBS) == (True, True, True)
+    is_known = action in ACCOUNT_VERBS or action in {"get_calls", "reset_missed_calls", "speak"}
+    assert (described["name"] != "", action in ICONS["services"], is_known) == (True, True, True)
 
 
 def test_no_action_is_described_that_is_not_there() -> None:
@@ -61,6 +63,9 @@ def test_every_entity_with_an_icon_has_a_name_and_the_other_way_round() -> None:
         (ENGLISH["entity"]["sensor"]["call_state"]["state"], CallState),
         (ENGLISH["entity"]["sensor"]["registration"]["state"], RegistrationState),
         (ENGLISH["entity"]["sensor"]["last_call"]["state_attributes"]["result"]["state"], EndReason),
+        (ENGLISH["entity"]["sensor"]["last_call_result"]["state"], EndReason),
+        (ENGLISH["entity"]["event"]["call"]["state_attributes"]["result"]["state"], EndReason),
+        (ENGLISH["entity"]["select"]["dtmf_method"]["state"], DTMFChoice),
         (ENGLISH["entity"]["event"]["keys"]["state_attributes"]["ended_by"]["state"], SequenceEnd),
         (ENGLISH["selector"]["dtmf_method"]["options"], DTMFMethod),
     ],

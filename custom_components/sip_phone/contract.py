@@ -343,6 +343,7 @@ class CallInfo:
     recording: bool = False
     joined_to: str | None = None  # the call_id of the call whose other party this one talks to
     encrypted: bool = False
+    playing: bool = False  # what the bridge was told to play, or is about to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

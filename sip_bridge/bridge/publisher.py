@@ -255,6 +255,7 @@ class Publisher:
         self._emit(phone, contract.HuntDoneEvent(**fields, calls=calls, end_reason=translate.hunt_reason(event)))
 
     def _played(self, phone: VoIPPhone, event: PlaybackEnded) -> None:
+        self.show_calls(phone)
         fields = self._of_call(phone, event.call, "PLAYBACK_DONE") | {"origin": contract.Origin.LOCAL}
         self._emit(
             phone,

@@ -81,6 +81,7 @@ def call_info(call: VoIPCall) -> contract.CallInfo:
         encrypted=call.media.encrypted,
         recording=call.recording.is_running,
         joined_to=_joined_to(call),
+        playing=call.media.is_playing,
     )
 
 

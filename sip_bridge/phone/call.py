@@ -129,8 +129,9 @@ class VoIPCall:
         """
         body = await self._describe()
         await self.media.play(source, loop=loop, volume=volume, enqueue=enqueue)
-        if self.state is not CallState.RINGING:
-            return  # it is early media already, or was answered meanwhile
+        if self.state is not CallState.RINGING:  # it is early media already, or was answered meanwhile
+            self._phone.tell(CallChanged(call=self))
+            return
         try:
             self._client.endpoint.ring(self.call_id, SIPStatus.SESSION_PROGRESS, self._client.now, body)
         except InvalidStateError:
@@ -173,6 +174,7 @@ class VoIPCall:
         """Play a file, a URL or a tone into the call; see `Player.play`."""
         self.require_talking()
         await self.media.play(source, loop=loop, volume=volume, enqueue=enqueue)
+        self._phone.tell(CallChanged(call=self))
 
     def stop_playback(self) -> None:
         """Stop what plays, and what waits to be played."""
@@ -388,6 +390,7 @@ class VoIPCall:
     async def _announce(self, announcement: Announcement) -> None:
         try:
             await self.media.play(announcement.source, settle=announcement.settle)
+            self._phone.tell(CallChanged(call=self))
         except (MediaError, NotAllowedError) as error:
             source = shown_source(announcement.source)
             self.handle_media(PlaybackFinished(source=source, completed=False, error=str(error)))

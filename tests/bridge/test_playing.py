@@ -86,6 +86,19 @@ async def test_a_url_without_sound_is_a_media_error_and_the_call_goes_on(
     assert (await mqtt.request("hangup")).status == "ok"
 
 
+async def test_the_snapshot_says_whether_something_plays(mqtt: Mqtt, station: Phone, door: str) -> None:
+    snapshot = TOPICS.of_account("door", "call")
+    await answered(mqtt, station, door)
+    assert mqtt.latest(snapshot).calls[0].playing is False
+    assert (await mqtt.request("play", "tone:dial")).status == "ok"
+    assert mqtt.latest(snapshot).calls[0].playing is True
+    assert (await mqtt.request("stop_playback")).status == "ok"
+    assert mqtt.latest(snapshot).calls[0].playing is False
+    assert (await mqtt.request("play", "tone:busy/0.2")).status == "ok"
+    await mqtt.event("PLAYBACK_DONE")
+    assert mqtt.latest(snapshot).calls[0].playing is False
+
+
 async def test_the_caller_hears_a_tone_before_the_answer(mqtt: Mqtt, station: Phone, door: str) -> None:
     call = await station.call(door)
     ear = Ear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,28 @@ import pytest
 import yaml
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.helpers import area_registry as ar
+from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers import device_registry as dr
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_mqtt_message
 
 from custom_components.sip_phone import requests
 from custom_components.sip_phone.const import DOMAIN
-from custom_components.sip_phone.contract import CallState, ErrorCode, Response, encode
-from tests.component.bridge import TS, FakeBridge, call, snapshot
+from custom_components.sip_phone.contract import (
+    Accounts,
+    CallState,
+    EndReason,
+    ErrorCode,
+    Hangup,
+    Hold,
+    OpenDoor,
+    Response,
+    SendDTMF,
+    Transfer,
+    encode,
+)
+from tests.component.bridge import DOOR, TS, FakeBridge, call, snapshot
+from tests.component.test_entities import LAST_CALL
 
 DIAL = "sip_bridge/home/account/door/request/dial"
 CALLERS_FAULTS = {
@@ -125,6 +141,19 @@ async def test_a_press_that_waited_until_the_call_was_over_does_nothing(hass: Ho
             {"digits": "12#", "method": "info"},
             {"digits": "12#", "method": "info", "duration_ms": 160, "gap_ms": 80},
         ),
+        ("open_door", {}, {}),
+        ("stop_playback", {"call_id": "c1"}, {"call_id": "c1"}),
+        ("record", {"name": "x", "max_seconds": 5}, {"name": "x", "max_seconds": 5.0}),
+        ("stop_recording", {}, {}),
+        ("transfer", {"to": "200"}, {"to": "200"}),
+        ("transfer", {"attended_call_id": "c2", "call_id": "c1"}, {"attended_call_id": "c2", "call_id": "c1"}),
+        ("hold", {}, {}),
+        ("resume", {}, {}),
+        ("mute", {}, {}),
+        ("unmute", {}, {}),
+        ("join", {"other_call_id": "c2"}, {"other_call_id": "c2"}),
+        ("separate", {}, {}),
+        ("send_message", {"to": "200", "text": "Hello"}, {"to": "200", "text": "Hello"}),
         (
             "play",
             {"url": "a.wav", "volume": 0.5},
@@ -209,6 +238,101 @@ async def test_an_unknown_device_is_refused(hass: HomeAssistant, phone: FakeBrid
     assert caught.value.translation_key == "service_device_not_found"
 
 
+async def hang_up(hass: HomeAssistant, **target: Any) -> None:
+    await hass.services.async_call(DOMAIN, "hangup", target, blocking=True)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"entity_id": "binary_sensor.door_ringing"},
+        {"entity_id": ["media_player.door", "event.door_doorbell"]},
+        {"account": "door"},
+        {"area_id": "hall"},
+    ],
+)
+async def test_a_line_goes_by_its_entities_its_account_or_its_area(
+    hass: HomeAssistant, phone: FakeBridge, door: str, target: dict[str, Any]
+) -> None:
+    ar.async_get(hass).async_create("hall")
+    dr.async_get(hass).async_update_device(door, area_id="hall")
+    await hang_up(hass, **target)
+    assert sent(phone)[0] == "sip_bridge/home/account/door/request/hangup"
+
+
+async def test_a_line_goes_by_its_bridge_and_account(
+    hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry
+) -> None:
+    await hang_up(hass, config_entry_id=entry.entry_id, account="pbx")
+    assert sent(phone)[0] == "sip_bridge/home/account/pbx/request/hangup"
+
+
+async def test_the_only_line_that_there_is_need_not_be_named(
+    hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry
+) -> None:
+    phone.tell("accounts", Accounts(accounts=(DOOR,)))
+    await hass.async_block_till_done()
+    await hang_up(hass)
+    await hang_up(hass, config_entry_id=entry.entry_id)
+    assert [topic for topic, *_ in phone.requests] == ["sip_bridge/home/account/door/request/hangup"] * 2
+
+
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        ({}, "several_lines"),
+        ({"entity_id": ["event.door_doorbell", "event.pbx_doorbell"]}, "several_lines"),
+        ({"entity_id": "binary_sensor.home_connectivity"}, "not_a_line"),
+        ({"area_id": "nowhere"}, "not_a_line"),
+        ({"entity_id": "light.lamp"}, "not_an_entity_of_a_line"),
+        ({"account": "garage"}, "unknown_line"),
+        ({"config_entry_id": "nothing", "account": "door"}, "service_config_entry_not_found"),
+    ],
+)
+async def test_what_is_not_one_line_is_refused(
+    hass: HomeAssistant, phone: FakeBridge, target: dict[str, Any], error: str
+) -> None:
+    with pytest.raises(ServiceValidationError) as caught:
+        await hang_up(hass, **target)
+    assert (caught.value.translation_key, phone.requests) == (error, [])
+
+
+async def test_the_calls_of_a_line_are_told(hass: HomeAssistant, phone: FakeBridge, door: str) -> None:
+    assert await act(hass, "get_calls", door, response=True) == {"state": "idle", "calls": [], "last_call": None}
+    phone.tell("call", snapshot(call()), "door")
+    phone.tell("last_call", LAST_CALL, "door")
+    told = await act(hass, "get_calls", door, response=True)
+    assert (told["state"], told["last_call"]["end_reason"]) == ("ringing", "hangup_remote")
+    assert {key: told["calls"][0][key] for key in ("call_id", "direction", "state")} == {
+        "call_id": "c1",
+        "direction": "incoming",
+        "state": "ringing",
+    }
+
+
+async def test_an_action_resets_the_missed_calls(hass: HomeAssistant, phone: FakeBridge, door: str) -> None:
+    phone.tell("last_call", replace(LAST_CALL, end_reason=EndReason.CANCELED, talk_seconds=0.0), "door")
+    await hass.async_block_till_done()
+    missed = [hass.states.get("sensor.door_missed_calls")]
+    await act(hass, "reset_missed_calls", door)
+    missed.append(hass.states.get("sensor.door_missed_calls"))
+    assert [each and each.state for each in missed] == ["1", "0"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (SendDTMF(digits="12,3"), 10 + (4 * 240 + 500) / 1000),
+        (Hold(), 40),
+        (Transfer(to="100"), 120),
+        (OpenDoor(), 120),
+        (Hangup(), 10),
+    ],
+)
+def test_an_answer_is_awaited_as_long_as_the_other_party_may_take(request_: Any, expected: float) -> None:
+    assert requests._patience(request_) == pytest.approx(expected)
+
+
 async def test_an_entry_that_is_not_loaded_is_refused(
     hass: HomeAssistant, phone: FakeBridge, door: str, entry: MockConfigEntry
 ) -> None:
@@ -228,7 +352,13 @@ async def test_an_entry_that_is_not_loaded_is_refused(
         ("send_dtmf", {"digits": "12 "}),
         ("send_dtmf", {"digits": "1" * 129}),
         ("send_dtmf", {"digits": "1", "method": "morse"}),
-        ("play", {"url": "a.wav", "volume": 2}),
+        ("play", {"url": "a.wav", "volume": 3}),
+        ("speak", {"message": ""}),
+        ("speak", {"message": "x", "engine": "light.lamp"}),
+        ("transfer", {"to": "1", "attended_call_id": "c2"}),
+        ("send_message", {"to": "1"}),
+        ("join", {}),
+        ("record", {"max_seconds": 0}),
         ("hangup", {"unknown": 1}),
     ],
 )
@@ -246,4 +376,5 @@ async def test_the_form_of_every_action_has_the_fields_that_it_takes(hass: HomeA
         name: action.schema for name, action in hass.services.async_services_for_domain(DOMAIN).items()
     }
     taken = {name: {str(key) for key in schema.schema} for name, schema in schemas.items()}
-    assert taken == {name: set(form["fields"]) for name, form in forms.items()}
+    offered = {name: set(form["fields"]) for name, form in forms.items()}
+    assert {name: keys - set(cv.ENTITY_SERVICE_FIELDS) for name, keys in taken.items()} == offered

@@ -26,6 +26,8 @@ ENTITIES = {
     "event.door_call",
     DOORBELL,
     "event.door_keys",
+    "media_player.door",
+    "notify.door",
     "number.door_ring_time_out",
     "number.door_volume",
     "select.door_contact",

@@ -1,0 +1,104 @@
+"""Which line an action is for: by device, entity, area or label, or by the bridge's entry and the account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import probatio
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.const import ATTR_DEVICE_ID, ATTR_ENTITY_ID
+from homeassistant.core import HomeAssistant, ServiceCall, callback
+from homeassistant.exceptions import ServiceValidationError
+from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers import service
+from homeassistant.helpers.target import TargetSelection, async_extract_referenced_entity_ids
+
+from .const import DOMAIN
+from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
+from .devices import account_of
+
+ATTR_ACCOUNT: Final = "account"
+ATTR_CONFIG_ENTRY_ID: Final = "config_entry_id"
+TARGET: Final[Mapping[str | probatio.Marker, Any]] = {
+    **cv.ENTITY_SERVICE_FIELDS,
+    probatio.Optional(ATTR_CONFIG_ENTRY_ID): cv.string,
+    probatio.Optional(ATTR_ACCOUNT): cv.string,
+}
+TARGET_KEYS: Final = frozenset(str(key) for key in TARGET)
+
+Line = tuple[SipPhoneCoordinator, str]
+
+
+@callback
+def async_find_line(call: ServiceCall) -> Line:
+    """The one line that an action is for; raises a translated `ServiceValidationError`."""
+    lines = set(_async_named_lines(call))
+    if not lines and not TARGET_KEYS & call.data.keys():
+        lines = set(_async_every_line(call.hass))
+    if not lines:
+        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="not_a_line")
+    if len(lines) > 1:
+        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="several_lines")
+    return lines.pop()
+
+
+def _async_named_lines(call: ServiceCall) -> Iterator[Line]:
+    if ATTR_CONFIG_ENTRY_ID in call.data or ATTR_ACCOUNT in call.data:
+        yield _async_line_of_entry(call)
+    for device_id in _async_devices(call):
+        entry: SipPhoneConfigEntry
+        device, entry = service.async_get_device_and_config_entry(
+            call.hass, DOMAIN, device_id, include_child_devices=False
+        )
+        account = account_of(entry.runtime_data.topics.bridge, device)
+        if account is not None:
+            yield entry.runtime_data, account
+
+
+def _async_line_of_entry(call: ServiceCall) -> Line:
+    entry: SipPhoneConfigEntry = service.async_get_config_entry(call.hass, DOMAIN, call.data.get(ATTR_CONFIG_ENTRY_ID))
+    accounts = entry.runtime_data.state.accounts or {}
+    account: str = call.data.get(ATTR_ACCOUNT) or ",".join(accounts)  # the only one need not be named
+    if account not in accounts:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="unknown_line",
+            translation_placeholders={"account": account, "bridge": entry.title},
+        )
+    return entry.runtime_data, account
+
+
+def _async_devices(call: ServiceCall) -> set[str]:
+    """The devices that are named, and those of ours in the areas that are."""
+    selected = async_extract_referenced_entity_ids(call.hass, TargetSelection(call.data))
+    named = set(call.data.get(ATTR_DEVICE_ID, ()))
+    named |= {_async_device_of(call.hass, entity_id) for entity_id in call.data.get(ATTR_ENTITY_ID, ())}
+    registry = dr.async_get(call.hass)
+    ours = {
+        device.id
+        for entry in call.hass.config_entries.async_entries(DOMAIN)
+        for device in dr.async_entries_for_config_entry(registry, entry.entry_id)
+    }
+    return named | (selected.referenced_devices & ours)
+
+
+def _async_device_of(hass: HomeAssistant, entity_id: str) -> str:
+    entity = er.async_get(hass).async_get(entity_id)
+    if entity is None or entity.platform != DOMAIN or entity.device_id is None:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="not_an_entity_of_a_line",
+            translation_placeholders={"entity_id": entity_id},
+        )
+    return entity.device_id
+
+
+def _async_every_line(hass: HomeAssistant) -> Iterator[Line]:
+    entries: list[SipPhoneConfigEntry] = hass.config_entries.async_entries(DOMAIN)
+    for entry in entries:
+        if entry.state is ConfigEntryState.LOADED:
+            for account in entry.runtime_data.state.accounts or {}:
+                yield entry.runtime_data, account
