@@ -773,6 +773,21 @@ def test_what_mqtt_shows_is_json(loaded: Load) -> None:
                 "transport": "udp",
                 "allow_from": [str(network) for network in PRIVATE_NETWORKS],
                 "allow_dial": ["*"],
+                "block_dial": [],
+                "call_from": {"allow": ["*"], "block": []},
+                "do_not_disturb": False,
+                "auto_answer": {
+                    "enabled": False,
+                    "callers": None,
+                    "after": 0.0,
+                    "on_request": False,
+                    "play": None,
+                    "settle_ms": 500,
+                    "auto_hangup": False,
+                },
+                "ring_timeout": 180.0,
+                "reject_with": {"reject": 486, "do_not_disturb": 480, "blocked": 603},
+                "output_volume": 1.0,
                 "contacts": [],
                 "codecs": ["G722", "opus", "PCMU", "PCMA"],
                 "srtp": "off",
@@ -787,6 +802,7 @@ def test_what_mqtt_shows_is_json(loaded: Load) -> None:
                     "mask": None,
                     "inband": False,
                     "codes": [],
+                    "method": "auto",
                 },
                 "door": None,
                 "ring": None,
@@ -956,6 +972,7 @@ def test_codes_are_in_no_repr_and_not_in_what_mqtt_shows(loaded: Load) -> None:
         "mask": None,
         "inband": False,
         "codes": [{"name": "family", "digits": "***"}],
+        "method": "auto",
     }
 
 

@@ -6,7 +6,8 @@ from typing import Final
 from sip_bridge.errors import InvalidStateError, LocalProtocolError
 from sip_bridge.media.dtmf import KEYS
 from sip_bridge.mqtt import contract
-from sip_bridge.phone.call import Announcement, VoIPCall
+from sip_bridge.phone.announcement import Announcement
+from sip_bridge.phone.call import VoIPCall
 from sip_bridge.phone.contacts import contact_named, numbers_of
 from sip_bridge.phone.hunt import Hunt, Ringing
 from sip_bridge.phone.phone import VoIPPhone

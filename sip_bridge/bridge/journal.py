@@ -30,6 +30,8 @@ class Journal:
             case CallSignaled(method="INVITE", status=None, call=call_id):
                 call = phone.calls[call_id]
                 _say(phone, logging.INFO, "call from %s" if call.is_incoming else "call to %s", _uri(call), call=call)
+            case CallFinished(call=call, refusal=str(refusal), status=status):
+                _say(phone, logging.INFO, "refused %s, %s: %s", _uri(call), refusal, status, call=call)
             case CallFinished(call=call, status=status):
                 answer = f", {status}" if status is not None else ""
                 talked = f" after {call.talk_seconds:.0f} s" if call.answered_at is not None else ""

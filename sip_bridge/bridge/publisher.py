@@ -103,6 +103,7 @@ class Publisher:
         for phone in phones.values():
             self.show_registration(phone)
             self.show_calls(phone)
+            self.show_settings(phone)
             for kind, payload_class in _KEPT.items():
                 self._show_former(topics.of_account(phone.account.id, kind), payload_class)
 
@@ -135,6 +136,10 @@ class Publisher:
         """The calls of one account."""
         payload = translate.snapshot(list(phone.calls.values()))
         self.show(self._topics.of_account(phone.account.id, "call"), payload)
+
+    def show_settings(self, phone: VoIPPhone) -> None:
+        """The settings of one account."""
+        self.show(self._topics.of_account(phone.account.id, "settings"), translate.settings(phone.settings))
 
     def forget(self, account: str) -> None:
         """The account is gone: its topics are cleared, those of an earlier run too."""
@@ -211,6 +216,7 @@ class Publisher:
         ended = contract.CallEndedEvent(
             **fields,
             end_reason=translate.end_reason(event),
+            refusal=contract.Refusal(event.refusal) if event.refusal is not None else None,
             q850=event.q850,
             started_at=contract.rfc3339(call.started_at),
             ring_seconds=round(call.ring_seconds, 3),

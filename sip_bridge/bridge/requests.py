@@ -1,5 +1,6 @@
 """Commands over MQTT to phone calls: decode, choose the call, do it, answer."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -7,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from sip_bridge.bridge import dialling, translate
 from sip_bridge.bridge.repeats import Repeats
+from sip_bridge.bridge.settings_store import RANGES
 from sip_bridge.bridge.trace import MAX_SECONDS as MAX_TRACE
 from sip_bridge.errors import (
     BusyError,
@@ -26,6 +28,7 @@ from sip_bridge.mqtt.contract import AccountRequest, ErrorCode, Response
 from sip_bridge.phone.call import CallState, VoIPCall
 from sip_bridge.phone.events import SendMethod
 from sip_bridge.phone.phone import VoIPPhone
+from sip_bridge.phone.settings import LineSettings
 from sip_bridge.sip.events import MessageSent
 from sip_bridge.sip.status import SIPStatus
 
@@ -54,6 +57,9 @@ class RequestError(SipBridgeError):
 
 class BridgeOrders(Protocol):
     """What can be asked of the bridge as a whole."""
+
+    async def change_settings(self, phone: VoIPPhone, settings: LineSettings) -> None:
+        """Have a phone go by these from now on, after the next start, too."""
 
     def health(self) -> contract.Health:
         """How it is."""
@@ -166,9 +172,8 @@ class Requests:
                 return await self._dial(phone, request)
             case contract.SendMessage():
                 return await self._send_message(phone, request)
-            case contract.Register() | contract.Unregister():
-                (phone.register if isinstance(request, contract.Register) else phone.unregister)()
-                return {}
+            case contract.Register() | contract.Unregister() | contract.Set():
+                return await self._do_for_line(phone, request)
             case contract.Transfer():
                 return await self._transfer(phone, request)
             case contract.Join():
@@ -179,6 +184,19 @@ class Requests:
                 return await self._open_door(phone, request)
             case _:
                 return await self._do_in_call(choose_call(phone, request), request)
+
+    async def _do_for_line(
+        self, phone: VoIPPhone, request: contract.Register | contract.Unregister | contract.Set
+    ) -> dict[str, Any]:
+        match request:
+            case contract.Register():
+                phone.register()
+            case contract.Unregister():
+                phone.unregister()
+            case contract.Set():
+                await self._bridge.change_settings(phone, _settings_after(phone.settings, request))
+                return contract.as_data(translate.settings(phone.settings))
+        return {}
 
     async def _send_message(self, phone: VoIPPhone, request: contract.SendMessage) -> dict[str, Any]:
         target = dialling.number_of(phone, request.to)
@@ -247,7 +265,7 @@ class Requests:
             case contract.Answer():
                 await call.answer()
             case contract.Reject(status=status):
-                call.reject(_refusal_status(status))
+                call.reject(_refusal_status(call.reject_status if status is None else status))
             case contract.Hold():
                 await call.hold()
             case contract.Resume():
@@ -278,7 +296,7 @@ async def _do_with_sound(call: VoIPCall, request: "SoundRequest") -> dict[str, A
 
 
 async def _press(call: VoIPCall, request: contract.SendDTMF) -> None:
-    method: SendMethod = "auto" if request.method is None else request.method.value
+    method: SendMethod | None = None if request.method is None else request.method.value
     await call.send_dtmf(request.digits, duration_ms=request.duration_ms, gap_ms=request.gap_ms, method=method)
 
 
@@ -324,10 +342,25 @@ def choose_call(phone: VoIPPhone, request: ChosenRequest) -> VoIPCall:
     return call
 
 
+def _settings_after(settings: LineSettings, request: contract.Set) -> LineSettings:
+    changes: dict[str, Any] = {}
+    for field in dataclasses.fields(settings):
+        value = getattr(request, field.name)
+        if value is None:
+            continue
+        low, high = RANGES.get(field.name, (value, value))
+        if not low <= value <= high:
+            raise RequestError(ErrorCode.INVALID_PAYLOAD, f"{field.name}: expected {low:g} to {high:g}")
+        changes[field.name] = str(value) if isinstance(value, contract.DTMFChoice) else value
+    return dataclasses.replace(settings, **changes)
+
+
 def _check_target(phone: VoIPPhone, target: str) -> None:
     """Whether an account may call or write to a target now."""
     if not phone.may_dial(target):
-        raise NotAllowedError(f"allow_dial of account {phone.account.id!r} does not let {target!r} be dialled")
+        raise NotAllowedError(
+            f"allow_dial and block_dial of account {phone.account.id!r} don't let {target!r} be dialled"
+        )
     _check_registered(phone)
 
 

@@ -18,6 +18,7 @@ from sip_bridge.bridge.log import MQTTLogHandler
 from sip_bridge.bridge.publisher import Publisher
 from sip_bridge.bridge.reload import Changes, changes, in_effect
 from sip_bridge.bridge.requests import Requests
+from sip_bridge.bridge.settings_store import SettingsStore
 from sip_bridge.bridge.trace import Trace
 from sip_bridge.config import Config, EmbeddedMQTT, redacted
 from sip_bridge.errors import ConfigError, InvalidStateError
@@ -30,6 +31,7 @@ from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.doorbell import Doorbell
 from sip_bridge.phone.events import PhoneEvent
 from sip_bridge.phone.phone import VoIPPhone
+from sip_bridge.phone.settings import LineSettings
 
 _LOG = logging.getLogger(__name__)
 _PACKAGE_LOG: Final = logging.getLogger("sip_bridge")
@@ -79,6 +81,7 @@ class Bridge:
         self._publisher: Publisher | None = None
         self._journal = Journal()
         self._doorbell = Doorbell(self.phones)
+        self.settings = SettingsStore(config.state_dir / f"settings-{config.bridge.id}.json")
         self._in_progress = 0
         self._is_flooded = False
         self._is_serving = False
@@ -101,6 +104,9 @@ class Bridge:
 
     def start(self) -> None:
         """Publish what is known, serve every line, and say online."""
+        self.settings.drop_others(self._config.accounts)
+        for phone in self.phones.values():
+            phone.use(self.settings.of(phone.account))
         self._show()
         for phone in self.phones.values():
             phone.start()
@@ -234,6 +240,7 @@ class Bridge:
     def _apply(self, news: Changes, config: Config) -> None:
         former, self._config = self._config, config
         self._on_reload(config)
+        self.settings.drop_others(config.accounts)
         self._client.media = config.media
         if config.recording != former.recording:
             self._client.recorder.change(config.recording)
@@ -243,7 +250,7 @@ class Bridge:
             self._remove(account)
         for each in config.accounts:
             if each.id in news.changed:
-                self.phones[each.id].change(each)
+                self.phones[each.id].change(each, self.settings.of(each))
         added = [
             VoIPPhone(self._client, each, listener=self._tell) for each in config.accounts if each.id in news.added
         ]
@@ -280,6 +287,13 @@ class Bridge:
         await self._read_again()
         _LOG.info("a restart was asked for")
         self.restart_wanted.set()
+
+    async def change_settings(self, phone: VoIPPhone, settings: LineSettings) -> None:
+        """Have a phone go by these from now on, and show them; returns when they are kept, or can't be."""
+        phone.use(settings)
+        self._publishing.show_settings(phone)
+        self.settings.keep(phone.account, settings)
+        await self.settings.written()
 
     # --- requests ---
 
@@ -381,6 +395,7 @@ async def running(
         _PACKAGE_LOG.addHandler(handler)
         stack.callback(_PACKAGE_LOG.removeHandler, handler)
         stack.callback(_PACKAGE_LOG.setLevel, _PACKAGE_LOG.level)
+        await stack.enter_async_context(bridge.settings)
         await stack.enter_async_context(client)
         stack.callback(bridge.stop)
         bridge.start()

@@ -4,7 +4,7 @@ from sip_bridge.media.rtp import ReceptionStatistics
 from sip_bridge.mqtt import contract
 from sip_bridge.phone.call import CallState, VoIPCall
 from sip_bridge.phone.events import CallFinished, CallLimit, HuntEnded
-from sip_bridge.phone.settings import Account, DirectAccount, RegisteredAccount
+from sip_bridge.phone.settings import Account, DirectAccount, LineSettings, RegisteredAccount
 from sip_bridge.sip.events import EndCause, RegistrationChanged, RegistrationState
 from sip_bridge.sip.fields import NameAddr
 from sip_bridge.sip.status import SIPStatus
@@ -100,6 +100,8 @@ def snapshot(calls: list[VoIPCall]) -> contract.CallSnapshot:
 
 def end_reason(finished: CallFinished) -> contract.EndReason:
     """Why a call ended, in the contract's closed set."""
+    if finished.refusal is not None:
+        return contract.EndReason.DECLINED
     match finished.limit:
         case CallLimit.NO_ANSWER:
             return contract.EndReason.NO_ANSWER
@@ -185,6 +187,17 @@ def registration(account: Account, change: RegistrationChanged | None, now: floa
         status=int(change.status) if change is not None and change.status is not None else None,
         phrase=printable(change.phrase) if change is not None and change.phrase else None,
         expires_at=contract.rfc3339(now + change.expires_in) if has_end and change and change.expires_in else None,
+    )
+
+
+def settings(line: LineSettings) -> contract.Settings:
+    """The retained settings topic."""
+    return contract.Settings(
+        do_not_disturb=line.do_not_disturb,
+        auto_answer=line.auto_answer,
+        output_volume=line.output_volume,
+        ring_timeout=line.ring_timeout,
+        dtmf_method=contract.DTMFChoice(line.dtmf_method),
     )
 
 

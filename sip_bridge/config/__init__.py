@@ -21,6 +21,15 @@ from sip_bridge.config.dtmf import DTMF
 from sip_bridge.config.limits import LIMITS
 from sip_bridge.config.recording import RECORDING, recording_settings
 from sip_bridge.config.ringing import RING, contacts, ring_mistakes
+from sip_bridge.config.screening import (
+    CALL_FROM,
+    MAX_RING_TIMEOUT,
+    auto_answer,
+    check_auto_answer,
+    number,
+    patterns,
+    reject_with,
+)
 from sip_bridge.config.yaml_file import Document, KeyPath, Problem, Value, shown
 from sip_bridge.errors import ConfigError
 from sip_bridge.media.codec import CODECS, codec_named
@@ -31,6 +40,7 @@ from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.session import ProtocolVersion, Transport
 from sip_bridge.phone.settings import (
     MEDIA,
+    RING_TIMEOUT,
     Account,
     DirectAccount,
     MediaSettings,
@@ -48,7 +58,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 
 DEFAULT_DISCOVERY_PREFIX: Final = "homeassistant"
-SECRET_KEYS: Final = frozenset({"password", "key_password", "code", "codes"})  # no message shows their values
+SECRET_KEYS: Final = frozenset({"password", "key_password", "code", "codes", "play"})  # no message shows their values
 TLS_FILES: Final = ("certificate", "key", "ca", "client_certificate", "client_key")
 _RANGE: Final = re.compile(r"(\d{1,5})\s*-\s*(\d{1,5})")
 
@@ -426,6 +436,13 @@ _ANY_ACCOUNT: Final[_Keys] = {
     valid.required("kind", "direct or registered"): valid.one_of("direct", "registered"),
     vol.Optional("name"): valid.text,
     vol.Optional("allow_dial"): valid.list_of(valid.text),
+    vol.Optional("block_dial"): patterns,
+    vol.Optional("call_from"): CALL_FROM,
+    vol.Optional("do_not_disturb"): valid.boolean,
+    vol.Optional("auto_answer"): auto_answer,
+    vol.Optional("ring_timeout"): valid.seconds(1, MAX_RING_TIMEOUT),
+    vol.Optional("reject_with"): reject_with,
+    vol.Optional("output_volume"): number(0, 2),
     vol.Optional("accept_transfers"): valid.boolean,
     vol.Optional("max_duration"): valid.integer(1, 86400),
     vol.Optional("media_timeout"): valid.integer(0, 3600),
@@ -451,6 +468,8 @@ def _account(kind: type[Account]) -> Callable[..., Account]:
             if "username" in values and "password" not in values:
                 raise vol.Invalid("missing: a user name without it lets everybody ring", path=["password"])
             check_direct(values)
+        ring_timeout = values.get("ring_timeout", RING_TIMEOUT)
+        check_auto_answer(values, is_registered=kind is RegisteredAccount, ring_timeout=ring_timeout)
         return kind(**{**defaults, **values})
 
     return build

@@ -49,6 +49,7 @@ DTMF: Final = valid.section(
         vol.Optional("pause"): valid.seconds(0.5, 60),
         vol.Optional("mask"): valid.boolean,
         vol.Optional("inband"): valid.boolean,
+        vol.Optional("method"): valid.one_of("auto", "rtp", "info", "inband"),
         vol.Optional("codes"): valid.mapping_of(
             valid.matching(contract.is_valid_id, "a name of a-z, 0-9, _ and -"), _code, at_most=MAX_CODES
         ),

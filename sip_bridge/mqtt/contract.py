@@ -114,6 +114,13 @@ class EndReason(StrEnum):
     TIMEOUT = "timeout"
 
 
+class Refusal(StrEnum):
+    """Why a call was refused that nobody heard ring."""
+
+    DO_NOT_DISTURB = "do_not_disturb"
+    BLOCKED = "blocked"
+
+
 class ErrorCode(StrEnum):
     """The closed set of codes in an error response."""
 
@@ -422,9 +429,13 @@ class RTPQuality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallEndedEvent(Event):
-    """``CALL_ENDED``, and the retained ``B/account/<id>/last_call``: the record of a call."""
+    """``CALL_ENDED``, and the retained ``B/account/<id>/last_call``: the record of a call.
+
+    With a ``refusal`` the bridge refused it by itself: it never rang, and no other event tells of it.
+    """
 
     end_reason: EndReason
+    refusal: Refusal | None = None
     q850: int | None = None
     started_at: str
     ring_seconds: float = 0.0
@@ -593,9 +604,9 @@ class Answer(Request):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reject(Request):
-    """Refuse the ringing call with a 4xx to 6xx ``status``."""
+    """Refuse the ringing call with a 4xx to 6xx ``status``; without one, with the account's: 486 unless configured."""
 
-    status: int = 486
+    status: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -607,7 +618,7 @@ class Hangup(Request):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendDTMF(Request):
-    """Press keys: ``0-9*#A-D`` and ``,`` for a pause. Without a ``method``, in the best way that the peer takes."""
+    """Press keys: ``0-9*#A-D`` and ``,`` for a pause. Without a ``method``, as `Settings` say."""
 
     digits: str = dataclasses.field(repr=False)  # they may be a code
     method: DTMFMethod | None = None
@@ -774,6 +785,7 @@ AccountRequest = (
     | Transfer
     | SendMessage
     | OpenDoor
+    | Set
     | Register
     | Unregister
 )
@@ -799,6 +811,7 @@ ACCOUNT_VERBS: Final[Mapping[str, tuple[type[AccountRequest], str | None]]] = {
     "transfer": (Transfer, "to"),
     "send_message": (SendMessage, None),
     "open_door": (OpenDoor, None),
+    "set": (Set, None),
     "register": (Register, None),
     "unregister": (Unregister, None),
 }

@@ -7,7 +7,6 @@ replaced as a whole, in a thread: a slow disk delays nobody, and the changes of 
 import asyncio
 import json
 import logging
-import os
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,10 +16,9 @@ from typing import Final
 
 from sip_bridge.mqtt.connection import Message
 from sip_bridge.mqtt.daemon_thread import in_thread
+from sip_bridge.mqtt.whole_file import replace_file
 
 MAX_FILE: Final = 16 * 1024 * 1024  # bytes; more is never written
-_MODE: Final = 0o600  # who called whom is nobody else's business
-_FOLDER_MODE: Final = 0o750
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -66,7 +64,7 @@ class Outbox:
             await self._is_changed.wait()
             self._is_changed.clear()
             try:
-                await in_thread(partial(self._write, kept()))
+                await in_thread(partial(_write, self._path, kept()))
             except OSError as error:
                 self._tell(error)
             else:
@@ -90,18 +88,9 @@ class Outbox:
         with self._path.open("rb") as file:
             return file.read(MAX_FILE)
 
-    def _write(self, kept: Kept) -> None:
-        data = encode(kept)
-        folder = self._path.parent
-        folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-        new = self._path.with_name(self._path.name + ".new")
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        new.replace(self._path)
-        _sync_folder(folder)
+
+def _write(path: Path, kept: Kept) -> None:
+    replace_file(path, encode(kept))
 
 
 def encode(kept: Kept) -> bytes:
@@ -149,12 +138,3 @@ def _object(line: bytes) -> object:
     """The JSON of a line; None when its checksum says that it is not what was written."""
     checksum, _, text = line.partition(b" ")
     return json.loads(text) if checksum == b"%08x" % zlib.crc32(text) else None
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name last, too."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sip_bridge.errors import InvalidStateError, MediaError, NegotiationError, NotAllowedError, RequestRefusedError
+from sip_bridge.phone.announcement import Announcement
+from sip_bridge.phone.auto_answer import SelfAnswer
 from sip_bridge.phone.call_recording import CallRecording
 from sip_bridge.phone.connections import CallConnections
 from sip_bridge.phone.events import (
@@ -16,6 +17,7 @@ from sip_bridge.phone.events import (
     MediaFound,
     MediaLost,
     PlaybackEnded,
+    Refusal,
     SendMethod,
 )
 from sip_bridge.phone.keys import CallKeys
@@ -49,8 +51,6 @@ from sip_bridge.sip.status import SIPStatus
 if TYPE_CHECKING:
     from sip_bridge.phone.phone import VoIPPhone
 
-RING_LIMIT: Final = 180.0  # seconds: a caller that vanished without CANCEL doesn't ring for ever
-
 
 class CallState(Enum):
     """Where a call stands."""
@@ -61,15 +61,6 @@ class CallState(Enum):
     IN_CALL = auto()
     ON_HOLD = auto()
     ENDED = auto()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Announcement:
-    """What to play once a dialled call is answered: after ``settle`` seconds, so that the first word isn't cut."""
-
-    source: str = field(repr=False)  # it may hold a token
-    settle: float = 0.5
-    hangup_after: bool = False
 
 
 class VoIPCall:
@@ -86,6 +77,7 @@ class VoIPCall:
         offer: bytes = b"",
         announcement: Announcement | None = None,
         referrer: "VoIPCall | None" = None,
+        refusal: Refusal | None = None,
     ) -> None:
         self._phone = phone
         self._referrer = referrer
@@ -93,6 +85,7 @@ class VoIPCall:
         self._offer = offer
         self._description = b""  # what we said to it
         self._announcement = announcement
+        self._refusal = refusal
         self._limit: CallLimit | None = None
         self._direction = "sendrecv"  # what we want to flow: sendonly holds the other party
         self._outcomes = Outcomes(phone.client.flush)
@@ -103,6 +96,7 @@ class VoIPCall:
         self.keys = CallKeys(phone, self, self._outcomes)
         self.recording = CallRecording(phone, self)
         self.connections = CallConnections(phone, self)
+        self.self_answer = SelfAnswer(phone, self)
         self.call_id = call_id
         self.is_incoming = is_incoming
         self.remote = remote
@@ -115,9 +109,10 @@ class VoIPCall:
 
     # --- orders ---
 
-    async def answer(self) -> None:
+    async def answer(self, *, announcement: Announcement | None = None) -> None:
         """Answer a ringing call; NegotiationError when its offer has nothing that we can do: it gets 488."""
         body = await self._describe()
+        self._announcement = announcement
         self._client.endpoint.answer(self.call_id, body, self._client.now)
         self._answered()
         self._client.flush()
@@ -213,14 +208,16 @@ class VoIPCall:
         self.media.muted = muted
         self._phone.tell(CallChanged(call=self))
 
-    async def send_dtmf(self, digits: str, *, duration_ms: int, gap_ms: int, method: SendMethod = "auto") -> None:
+    async def send_dtmf(self, digits: str, *, duration_ms: int, gap_ms: int, method: SendMethod | None = None) -> None:
         """Press keys, and return when the last one was sent, so that a hang-up may follow.
 
         ``rtp`` is RFC 4733, InvalidStateError when the other party doesn't take that; ``inband`` sounds tones. While it
         holds the call those wait, but nobody waits with them for longer than PRESS_WAIT. ``info`` sends each key in an
         INFO; RequestRefusedError when the other party doesn't take that. ``auto`` is the first of them that it takes.
+        None is what the line's settings say.
         """
         self.require_talking()
+        method = method or self._phone.settings.dtmf_method
         await self.keys.send(digits, duration_ms=duration_ms, gap_ms=gap_ms, method=method)
 
     async def hold(self) -> None:
@@ -264,6 +261,11 @@ class VoIPCall:
         """End the call with "no answer" unless it is answered in time."""
         self._end_after(seconds, CallLimit.NO_ANSWER)
 
+    def ring_for(self, seconds: float) -> None:
+        """Give up ringing when it has lasted so long; nothing once it was answered."""
+        if self.is_ringing:
+            self.give_up_after(max(0.0, seconds - self.ring_seconds))
+
     def end_for(self, limit: CallLimit) -> None:
         """End the call because a limit of ours is reached."""
         self._limit = limit
@@ -287,6 +289,11 @@ class VoIPCall:
     def is_ringing(self) -> bool:
         """Whether it came in and waits to be answered, maybe with early media."""
         return self.is_incoming and self.state in (CallState.RINGING, CallState.EARLY_MEDIA)
+
+    @property
+    def reject_status(self) -> int:
+        """What the account refuses it with, where nobody says."""
+        return self._phone.account.reject_with.reject
 
     @property
     def is_talking(self) -> bool:
@@ -318,7 +325,8 @@ class VoIPCall:
         """A fact of the core about this call."""
         match event:
             case CallSignaled():
-                self._phone.tell(event)
+                if self._refusal is None:
+                    self._phone.tell(event)
             case CallProgressed(status=status, answer=answer):
                 self._progressed(status, answer)
             case CallAnswered(answer=answer):
@@ -378,6 +386,9 @@ class VoIPCall:
             self.hangup()
             return
         self._answered()
+        self._start_sending()
+
+    def _start_sending(self) -> None:
         self.media.start_sending()
         if self._announcement is not None:
             self.announce(self._announcement)
@@ -408,9 +419,10 @@ class VoIPCall:
         if answer and not self._take_answer(answer):
             self.hangup()
             return
-        self.media.start_sending()
+        self._start_sending()
 
     def _answered(self) -> None:
+        self.self_answer.stop()
         self._end_after(self._phone.account.max_duration, CallLimit.MAX_DURATION)
         self.media.watch_silence(self._phone.account.media_timeout)
         self.answered_at = time.time()
@@ -436,6 +448,7 @@ class VoIPCall:
 
     def _ended(self, event: CallEnded) -> None:
         self._stop_timer()
+        self.self_answer.stop()
         self.state = CallState.ENDED
         self.ended_at = time.time()
         self._outcomes.abandon()
@@ -451,6 +464,7 @@ class VoIPCall:
             phrase=event.phrase,
             q850=event.q850,
             limit=self._limit,
+            refusal=self._refusal,
         )
         self._phone.finished(self.finished)
 

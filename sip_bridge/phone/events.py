@@ -33,6 +33,7 @@ class CallLimit(Enum):
 DTMFMethod = PressMethod
 DoorOpening = Literal["request", "key"]
 SendMethod = Literal["auto"] | PressMethod
+Refusal = Literal["do_not_disturb", "blocked"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,9 @@ class CallChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFinished:
-    """A call is over; its figures don't change any more."""
+    """A call is over; its figures don't change any more. It never rang, and nothing else is told of it, if the
+    account's screening was a ``refusal``.
+    """
 
     call: "VoIPCall"
     cause: EndCause
@@ -52,6 +55,7 @@ class CallFinished:
     phrase: str | None
     q850: int | None
     limit: CallLimit | None  # what of ours ended it, if that did
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,8 +154,8 @@ class Outgoing:
         rate = stream.codec.rate
         tone = self._key_tone(rate)
         frame = self._player.read(rate) if tone is None else tone
-        if frame is None:
-            frame = live
+        if frame is None and live is not None:
+            frame = self._player.as_loud(live)
         if self.muted and tone is None:
             frame = None
         if frame is not None and tone is None:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from fnmatch import fnmatchcase
 from typing import Final
 
 from sip_bridge.errors import (
@@ -18,7 +17,8 @@ from sip_bridge.errors import (
 from sip_bridge.media.codec import check_codecs
 from sip_bridge.media.negotiation import check_offer
 from sip_bridge.media.sdes import SRTPPolicy
-from sip_bridge.phone.call import RING_LIMIT, Announcement, VoIPCall
+from sip_bridge.phone.announcement import Announcement
+from sip_bridge.phone.call import VoIPCall
 from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.codes import CodeLock
 from sip_bridge.phone.door import DoorOpener
@@ -26,7 +26,8 @@ from sip_bridge.phone.events import CallChanged, CallFinished, PhoneEvent
 from sip_bridge.phone.hunt import Hunt
 from sip_bridge.phone.media import MediaSession
 from sip_bridge.phone.rtp_transport import new_srtp_context
-from sip_bridge.phone.settings import Account, DirectAccount, RegisteredAccount
+from sip_bridge.phone.screening import IncomingCall, Refuse, Ring, may_dial, screen
+from sip_bridge.phone.settings import Account, DirectAccount, LineSettings, RegisteredAccount
 from sip_bridge.phone.transport.addresses import without_interface
 from sip_bridge.sip.digest import Credentials
 from sip_bridge.sip.events import (
@@ -65,6 +66,7 @@ class VoIPPhone:
         self._listener = listener
         self.client = client
         self.account = account
+        self.settings = LineSettings.of(account)
         self.codes = CodeLock(account.dtmf.codes)
         self.door = DoorOpener(self)
         self.hunts: list[Hunt] = []
@@ -82,10 +84,10 @@ class VoIPPhone:
         if isinstance(self.account, RegisteredAccount):
             self.register()
 
-    def change(self, account: Account) -> None:
-        """Go by other settings of the same account: calls that are up go on; errors as `start`.
+    def change(self, account: Account, settings: LineSettings | None = None) -> None:
+        """Go by another configuration of the same account: calls that are up go on; errors as `start`.
 
-        It registers anew where that changed, unless `unregister` ended it.
+        It registers anew where that changed, unless `unregister` ended it. ``settings`` None: as configured.
         """
         check_codecs(account.codecs)
         former, self.account = self.account, account
@@ -97,6 +99,14 @@ class VoIPPhone:
             self.client.change_line(line_of(account))
         if (account.srtp, account.transport) != (former.srtp, former.transport):
             self._prepare_srtp()
+        self.use(settings or LineSettings.of(account))
+
+    def use(self, settings: LineSettings) -> None:
+        """Go by other settings: a call that is up is as loud at once, one that rings does so for as long."""
+        self.settings = settings
+        for call in tuple(self.calls.values()):
+            call.media.volume = settings.output_volume
+            call.ring_for(settings.ring_timeout)
 
     def _prepare_srtp(self) -> None:
         if self.account.srtp is not SRTPPolicy.OFF:
@@ -286,8 +296,8 @@ class VoIPPhone:
             waiting.set_result(outcome)
 
     def may_dial(self, target: str) -> bool:
-        """Whether the account's ``allow_dial`` lets a number or SIP URI be called."""
-        return any(fnmatchcase(target, pattern) for pattern in self.account.allow_dial)
+        """Whether the account lets a number or SIP URI be called; see `screening`."""
+        return may_dial(self.account, target)
 
     def _may_follow(self, uri: SIPURI) -> bool:
         """Whether a redirection may lead there: a number of ours by its number, anything else as it stands."""
@@ -328,11 +338,36 @@ class VoIPPhone:
                 self.calls[event.call].handle(event)
 
     def _received(self, event: CallReceived) -> None:
-        named, refusal = None, None
+        caller = IncomingCall(
+            caller=event.caller,
+            claimed=event.remote,
+            host=event.flow.remote[0],
+            is_replacing=event.replaces is not None,
+        )
+        match screen(self.account, self.settings, caller):
+            case Refuse() as refusal:
+                self._refuse(event, refusal)
+            case Ring() as verdict:
+                self._let_in(event, verdict)
+
+    def _refuse(self, event: CallReceived, refusal: Refuse) -> None:
+        """Only the call's end is told."""
+        self.calls[event.call] = VoIPCall(
+            self,
+            call_id=event.call,
+            is_incoming=True,
+            remote=event.caller.address,
+            media=self._media(event.flow),
+            refusal=refusal.reason,
+        )
+        self.client.endpoint.reject(event.call, refusal.status, self.client.now)
+
+    def _let_in(self, event: CallReceived, verdict: Ring) -> None:
+        named, problem = None, None
         try:
             named = check_offer(event.offer, codecs=self.account.codecs, srtp=self.account.srtp)
         except NegotiationError as error:
-            refusal = error
+            problem = error
         call = VoIPCall(
             self,
             call_id=event.call,
@@ -344,25 +379,27 @@ class VoIPPhone:
         self.calls[event.call] = call
         self.tell(CallChanged(call=call))
         with contextlib.suppress(InvalidStateError):  # the listener has refused it by now
-            self._respond(call, event, refusal)
+            self._respond(call, event, verdict, problem)
 
-    def _respond(self, call: VoIPCall, event: CallReceived, refusal: NegotiationError | None) -> None:
+    def _respond(self, call: VoIPCall, event: CallReceived, verdict: Ring, problem: NegotiationError | None) -> None:
         endpoint, now = self.client.endpoint, self.client.now
-        if refusal is not None:
+        if problem is not None:
             about = {"account": self.account.id, "call_id": event.call}
-            _LOG.info("%s: refused a call: %s (%s)", self.account.id, refusal, event.call, extra=about)
+            _LOG.info("%s: refused a call: %s (%s)", self.account.id, problem, event.call, extra=about)
             endpoint.reject(event.call, SIPStatus.NOT_ACCEPTABLE_HERE, now)
             return
         if event.replaces is not None:
             self.start_task(_answered(call), name=f"answer {event.call}")
             return
         endpoint.ring(event.call, SIPStatus.RINGING, now)
-        call.give_up_after(RING_LIMIT)
+        call.give_up_after(self.settings.ring_timeout)
+        if verdict.answer_after is not None:
+            call.self_answer.start(verdict.answer_after)
 
     def _media(self, flow: Flow, named: str | None = None, *, codecs: tuple[str, ...] | None = None) -> MediaSession:
         """``named`` is where the other party wants to hear us, as far as that is known."""
         local_host, told = self.client.transports.media_hosts(flow, named)
-        return MediaSession(
+        session = MediaSession(
             local_host=local_host,
             advertised_host=told,
             ports=self.client.ports,
@@ -372,6 +409,8 @@ class VoIPPhone:
             signalling_host=flow.remote[0],
             media=self.client.media,
         )
+        session.volume = self.settings.output_volume
+        return session
 
     # --- for its calls ---
 

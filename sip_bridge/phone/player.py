@@ -127,10 +127,14 @@ class Player:
                 return bytes(frame_bytes(rate))
             frame = entry.sound.read(rate)
             if frame is not None:
-                gain = entry.volume * self.volume
-                return frame if gain == 1.0 else scaled(frame, gain)
+                return self.as_loud(frame, entry.volume)
             self._read.append(self._queue.popleft())
         return None
+
+    def as_loud(self, frame: bytes, volume: float = 1.0) -> bytes:
+        """A frame at the volume of all that is sent."""
+        gain = volume * self.volume
+        return frame if gain == 1.0 else scaled(frame, gain)
 
     def sent(self) -> None:
         """All that was read has left."""

@@ -31,7 +31,9 @@ PRIVATE_NETWORKS: Final[tuple[Network, ...]] = tuple(
 # A call that somebody forgot to hang up, or that a vanished peer left behind, ends at last. 4 hours, in seconds.
 MAX_DURATION: Final = 4 * 3600
 MEDIA_TIMEOUT: Final = 30
+RING_TIMEOUT: Final = 180.0  # seconds: a caller that vanished without CANCEL doesn't ring for ever
 MediaLostAction = Literal["hangup", "keep"]
+KeyMethod = Literal["auto", "rtp", "info", "inband"]  # auto: the best that the other party takes
 
 
 class Secret(str):
@@ -105,7 +107,8 @@ class DTMFSettings:
 
     They are collected to a sequence until the ``terminator`` (None: there is none), until there are ``max_digits``, or
     until ``pause`` seconds without one. ``mask`` hides digits from MQTT; None does so once there are ``codes``.
-    ``inband`` listens for tones, too, which costs time and may take other sound for a key.
+    ``inband`` listens for tones, too, which costs time and may take other sound for a key. ``method`` is how keys of
+    ours are pressed where nobody says.
     """
 
     terminator: str | None = "#"
@@ -114,6 +117,7 @@ class DTMFSettings:
     mask: bool | None = None
     inband: bool = False
     codes: tuple[DTMFCode, ...] = ()
+    method: KeyMethod = "auto"
 
     @property
     def is_masked(self) -> bool:
@@ -131,7 +135,7 @@ class DoorSettings:
     """
 
     code: Secret = field(repr=False)
-    method: Literal["auto", "rtp", "info", "inband"] = "auto"
+    method: KeyMethod = "auto"
     duration_ms: int = 160
     gap_ms: int = 80
     number: str | None = None
@@ -182,6 +186,44 @@ MEDIA: Final = MediaSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallFrom:
+    """Patterns of callers (see `screening`): whom ``block`` names may not ring, nor whom ``allow`` leaves out."""
+
+    allow: tuple[str, ...] = ("*",)
+    block: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutoAnswer:
+    """Which calls are answered without a person, ``after`` so many seconds of ringing.
+
+    ``callers`` are patterns; None: on a direct line whoever gave its password or calls from a private network, on a
+    registered line its contacts. ``on_request``: only who asks for it, and then when the caller says. ``play`` is heard
+    from ``settle_ms`` after the answer on; ``auto_hangup`` ends the call after that.
+    """
+
+    enabled: bool = False
+    callers: tuple[str, ...] | None = None
+    after: float = 0.0
+    on_request: bool = False
+    play: Secret | None = field(default=None, repr=False)  # it may hold a token
+    settle_ms: int = 500
+    auto_hangup: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectWith:
+    """What refused callers are told: by `reject`, while nobody wants to be disturbed, and if `CallFrom` refuses them.
+
+    RFC 3261 §21.4.18 has 480 for "do not disturb"; a 603 ends the ringing of every other phone, too.
+    """
+
+    reject: int = 486
+    do_not_disturb: int = 480
+    blocked: int = 603
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DirectAccount:
     """A line that is called by address, without a PBX: ``sip:<user>@<this host>``, an alias, or no user at all.
 
@@ -198,6 +240,13 @@ class DirectAccount:
     transport: str = "udp"
     allow_from: tuple[Network, ...] = PRIVATE_NETWORKS
     allow_dial: tuple[str, ...] = ("*",)
+    block_dial: tuple[str, ...] = ()
+    call_from: CallFrom = CallFrom()
+    do_not_disturb: bool = False
+    auto_answer: AutoAnswer = AutoAnswer()
+    ring_timeout: float = RING_TIMEOUT  # seconds that an incoming call rings
+    reject_with: RejectWith = RejectWith()
+    output_volume: float = 1.0  # 0.0 to 2.0, of what we send
     accept_transfers: bool = False  # whether the other party of a call may have us call somebody else
     max_duration: float = MAX_DURATION  # seconds from the answer on
     media_timeout: float = MEDIA_TIMEOUT  # seconds without a packet after which the sound is lost; 0: never
@@ -234,6 +283,13 @@ class RegisteredAccount:
     outbound_proxy: str | None = None
     message_waiting: bool | None = None
     allow_dial: tuple[str, ...] = ("*",)
+    block_dial: tuple[str, ...] = ()
+    call_from: CallFrom = CallFrom()
+    do_not_disturb: bool = False
+    auto_answer: AutoAnswer = AutoAnswer()
+    ring_timeout: float = RING_TIMEOUT  # seconds that an incoming call rings
+    reject_with: RejectWith = RejectWith()
+    output_volume: float = 1.0  # 0.0 to 2.0, of what we send
     accept_transfers: bool = False  # whether the other party of a call may have us call somebody else
     max_duration: float = MAX_DURATION  # seconds from the answer on
     media_timeout: float = MEDIA_TIMEOUT  # seconds without a packet after which the sound is lost; 0: never
@@ -248,6 +304,28 @@ class RegisteredAccount:
 
 
 Account = DirectAccount | RegisteredAccount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineSettings:
+    """What of an account may be set while it runs."""
+
+    do_not_disturb: bool = False
+    auto_answer: bool = False
+    output_volume: float = 1.0
+    ring_timeout: float = RING_TIMEOUT
+    dtmf_method: KeyMethod = "auto"
+
+    @classmethod
+    def of(cls, account: Account) -> "LineSettings":
+        """As the configuration has them."""
+        return cls(
+            do_not_disturb=account.do_not_disturb,
+            auto_answer=account.auto_answer.enabled,
+            output_volume=account.output_volume,
+            ring_timeout=account.ring_timeout,
+            dtmf_method=account.dtmf.method,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

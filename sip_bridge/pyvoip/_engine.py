@@ -8,11 +8,10 @@ from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
 from sip_bridge.errors import InvalidAccountInfoError, InvalidStateError, SIPParseError
-from sip_bridge.phone.call import RING_LIMIT
 from sip_bridge.phone.client import SIPClient, WireMessage
 from sip_bridge.phone.events import CallChanged, CallFinished, DTMFPressed, PhoneEvent
 from sip_bridge.phone.phone import VoIPPhone
-from sip_bridge.phone.settings import RegisteredAccount, SIPSettings
+from sip_bridge.phone.settings import RING_TIMEOUT, RegisteredAccount, SIPSettings
 from sip_bridge.pyvoip._link import CallLink
 from sip_bridge.pyvoip._loop import Workers
 from sip_bridge.pyvoip.networking.sock import VoIPConnection
@@ -196,7 +195,7 @@ class Engine(VoIPPhone):
 
     async def place(self, target: str, codecs: tuple[str, ...]) -> tuple[SIPMessage, VoIPConnection]:
         """Call a number or URI; returns when the INVITE is sent: it, and the connection of its dialog."""
-        call = await self.dial(target, timeout=RING_LIMIT, codecs=codecs)
+        call = await self.dial(target, timeout=RING_TIMEOUT, codecs=codecs)
         return await self._invited(call.call_id, self._links.get(call.call_id))
 
     async def invite(self, target: str, describe: Callable[[str], bytes]) -> tuple[SIPMessage, VoIPConnection]:

@@ -19,7 +19,7 @@ from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.contract import Topics
 from sip_bridge.phone.call import CallState, VoIPCall
 from sip_bridge.phone.client import SIPClient
-from sip_bridge.phone.events import CallChanged, CallFinished, PhoneEvent
+from sip_bridge.phone.events import CallChanged, CallFinished, DTMFPressed, PhoneEvent
 from sip_bridge.phone.phone import VoIPPhone
 from sip_bridge.phone.settings import Account, DirectAccount, PortRange, SIPSettings
 from tests.bridge.watcher import Seen, Watcher, watching
@@ -99,6 +99,7 @@ PAYLOADS: dict[str, type] = {
     "last_call": contract.CallEndedEvent,
     "call": contract.CallSnapshot,
     "registration": contract.Registration,
+    "settings": contract.Settings,
     "messages": contract.WaitingMessages,
     "response": contract.Response,
     "state": contract.BridgeState,
@@ -137,6 +138,16 @@ class Phone:
                 match await self.events.get():
                     case CallChanged(call=call) if call.state is state:
                         return call
+                    case _:
+                        pass
+
+    async def pressed(self) -> DTMFPressed:
+        """The next key that is heard."""
+        async with asyncio.timeout(TIMEOUT):
+            while True:
+                match await self.events.get():
+                    case DTMFPressed() as pressed:
+                        return pressed
                     case _:
                         pass
 

@@ -237,6 +237,7 @@ async def _of_calls(conversation: Conversation, station: Phone, guest: Phone, br
     await station.call(line)
     await mqtt.event("RINGING")
     await conversation.ask("reject", status=486)
+    await conversation.ask("set", ring_timeout=60, dtmf_method="rtp")
     call = await _talking(conversation, station, line)
     await _of_keys_and_sound(conversation, call)
     first = call.call_id

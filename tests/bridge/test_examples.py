@@ -15,9 +15,7 @@ CHECKOUT = Path(__file__).parents[2]
 EXAMPLES = json.loads((SCHEMAS / "examples.json").read_text())
 PAGE = (SCHEMAS / "examples.md").read_text()
 
-# Nobody has built this yet; when it is there, have it in the conversation.
-_NOT_YET = {"set"}
-VERBS = sorted({*contract.ACCOUNT_VERBS, *contract.BRIDGE_VERBS} - _NOT_YET)
+VERBS = sorted({*contract.ACCOUNT_VERBS, *contract.BRIDGE_VERBS})
 TOPICS: dict[str, type] = {
     "sip_bridge/discovery/<bridge>": contract.Discovery,
     "B/state": contract.BridgeState,
@@ -29,6 +27,7 @@ TOPICS: dict[str, type] = {
     "B/account/<id>/registration": contract.Registration,
     "B/account/<id>/call": contract.CallSnapshot,
     "B/account/<id>/last_call": contract.CallEndedEvent,
+    "B/account/<id>/settings": contract.Settings,
     "B/account/<id>/messages": contract.WaitingMessages,
     "B/account/<id>/event/<NAME>": contract.Event,
     **{f"B/account/<id>/event/{name}": kind for name, kind in contract.EVENT_CLASSES.items()},

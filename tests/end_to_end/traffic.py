@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from sip_bridge.errors import InvalidStateError
-from sip_bridge.phone.call import Announcement, CallState, VoIPCall
+from sip_bridge.phone.announcement import Announcement
+from sip_bridge.phone.call import CallState, VoIPCall
 from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.events import CallChanged, DTMFPressed, PhoneEvent, PlaybackEnded
 from sip_bridge.phone.phone import VoIPPhone

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sip_bridge.errors import InvalidStateError, LocalProtocolError, RequestRefusedError
-from sip_bridge.phone.call import Announcement, CallState
+from sip_bridge.phone.announcement import Announcement
+from sip_bridge.phone.call import CallState
 from sip_bridge.phone.client import SIPClient
 from sip_bridge.phone.events import CallFinished, CallLimit, DTMFPressed, MediaLost
 from sip_bridge.phone.settings import SIPSettings
