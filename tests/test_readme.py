@@ -48,7 +48,7 @@ def test_every_request_of_the_readme_is_understood() -> None:
             else contract.decode_bridge_request
         )
         assert decode(topic.name, payload).transaction is None
-    assert len(requests) == 21
+    assert len(requests) == 22
 
 
 @pytest.mark.parametrize("words", shell_lines("./script/run"), ids=" ".join)

@@ -105,7 +105,8 @@ def _is_trusted(account: Account, call: IncomingCall) -> bool:
     if isinstance(account, DirectAccount):
         return account.password is not None or _is_within(call.host, PRIVATE_NETWORKS)
     numbers = _Party.of(uri).numbers
-    return any(not numbers.isdisjoint(_Party.of(contact.number).numbers) for contact in account.contacts)
+    known = (number for contact in account.contacts for number in contact.numbers)
+    return any(not numbers.isdisjoint(_Party.of(number).numbers) for number in known)
 
 
 # --- patterns ------------------------------------------------------------------------------------------------------

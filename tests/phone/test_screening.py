@@ -18,11 +18,12 @@ from sip_bridge.phone.settings import (
 )
 from sip_bridge.sip.caller import Caller
 from sip_bridge.sip.fields import NameAddr
+from sip_bridge.sip.status import SIPStatus
 
 DIRECT = DirectAccount(id="door", name="Door", user="door")
 PBX = RegisteredAccount(id="pbx", name="PBX", user="620", server="pbx.example")
-BLOCKED = Refuse(status=603, reason="blocked")
-DISTURBED = Refuse(status=480, reason="do_not_disturb")
+BLOCKED = Refuse(status=SIPStatus(603), reason="blocked")
+DISTURBED = Refuse(status=SIPStatus(480), reason="do_not_disturb")
 RINGS = Ring(answer_after=None)
 
 
@@ -148,15 +149,15 @@ def test_what_the_refused_are_told_is_configured() -> None:
     account = replace(
         PBX, reject_with=RejectWith(do_not_disturb=486, blocked=607), call_from=CallFrom(block=("0900*",))
     )
-    assert verdict(account, call("sip:0900@pbx.example")) == Refuse(status=607, reason="blocked")
+    assert verdict(account, call("sip:0900@pbx.example")) == Refuse(status=SIPStatus(607), reason="blocked")
     disturbed = replace(account, do_not_disturb=True)
-    assert verdict(disturbed, call("sip:101@pbx.example")) == Refuse(status=486, reason="do_not_disturb")
+    assert verdict(disturbed, call("sip:101@pbx.example")) == Refuse(status=SIPStatus(486), reason="do_not_disturb")
 
 
 # --- who is answered without a person ---
 
 ANSWERS = AutoAnswer(enabled=True, after=3.0)
-FAMILY = (Contact(name="Kitchen", number="**1"), Contact(name="Anna", number="+49 170 1234567"))
+FAMILY = (Contact(name="Kitchen", number="**1", also=("**2",)), Contact(name="Anna", number="+49 170 1234567"))
 
 
 @pytest.mark.parametrize(
@@ -168,10 +169,12 @@ FAMILY = (Contact(name="Kitchen", number="**1"), Contact(name="Anna", number="+4
         (PBX, call("sip:101@pbx.example"), None),
         (replace(PBX, contacts=FAMILY), call("sip:101@pbx.example"), None),
         (replace(PBX, contacts=FAMILY), call("sip:**1@pbx.example"), 3.0),
+        (replace(PBX, contacts=FAMILY), call("sip:**2@pbx.example"), 3.0),
+        (replace(PBX, contacts=FAMILY), call("sip:**31@pbx.example"), None),
         (replace(PBX, contacts=FAMILY), call("sip:00491701234567@pbx.example"), 3.0),
         (replace(PBX, contacts=FAMILY), call("sip:alice@pbx.example"), None),
     ],
-    ids=range(8),
+    ids=range(10),
 )
 def test_unless_told_whom_strangers_are_not_answered(
     account: Account, incoming: IncomingCall, after: float | None
