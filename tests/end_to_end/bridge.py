@@ -118,6 +118,7 @@ PAYLOADS: dict[str, type] = {
     "call": contract.CallSnapshot,
     "last_call": contract.CallEndedEvent,
     "registration": contract.Registration,
+    "settings": contract.Settings,
     "response": contract.Response,
     "state": contract.BridgeState,
     "info": contract.BridgeInfo,
