@@ -375,7 +375,7 @@ class Settings:
     """``B/account/<id>/settings``: what `Set` changes, and what holds after a restart, too.
 
     ``do_not_disturb`` refuses every caller, ``auto_answer`` answers those whom the configuration names. What we send is
-    ``output_volume`` (0.0 to 2.0) times as loud; nobody rings for longer than ``ring_timeout`` seconds.
+    ``output_volume`` (0.0 to 2.0) times as loud; nobody rings for longer than ``ring_timeout`` (1 to 600) seconds.
     """
 
     do_not_disturb: bool = False

@@ -14,7 +14,7 @@ from sip_bridge.config import Config
 from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.contract import DTMFChoice, Settings
 from sip_bridge.phone.call import CallState, VoIPCall
-from sip_bridge.phone.settings import DTMFSettings
+from sip_bridge.phone.settings import AutoAnswer, CallFrom, DTMFSettings
 from tests.bridge.conftest import DOOR, TOPICS, Mqtt, Phone, as_json, client_of, config_of
 from tests.phone.peer import until
 
@@ -253,3 +253,39 @@ async def test_many_settings_at_once_end_as_the_last_one(tmp_path: Path) -> None
             mqtt.watcher.publish(TOPICS.of_account("door", "request", "set"), as_json(ring_timeout=step))
         await mqtt.until(lambda topic, payload: topic == SHOWN and payload.ring_timeout == 39)
     assert (await shown_by(config)).ring_timeout == 39
+
+
+# --- a reload ---
+
+
+async def test_after_a_reload_a_value_that_was_configured_anew_holds_and_what_was_set_besides(tmp_path: Path) -> None:
+    configured = [config_of(DOOR, state_dir=tmp_path)]
+    async with running(configured[0], read=lambda: configured[0]) as bridge, client_of(bridge) as mqtt:
+        await mqtt.request("set", as_json(output_volume=1.5, ring_timeout=20))
+        louder = replace(DOOR, output_volume=0.5, auto_answer=AutoAnswer(enabled=True))
+        configured[0] = replace(configured[0], accounts=(louder,))
+        await mqtt.ask("reload")
+        now = Settings(output_volume=0.5, ring_timeout=20.0, auto_answer=True)
+        assert mqtt.latest(SHOWN) == now
+        assert (await mqtt.request("set")).data == contract.as_data(now)
+
+
+async def test_after_a_reload_who_may_ring_is_as_configured(tmp_path: Path, station: Phone) -> None:
+    configured = [config_of(DOOR, state_dir=tmp_path)]
+    async with running(configured[0], read=lambda: configured[0]) as bridge, client_of(bridge) as mqtt:
+        blocking = replace(DOOR, call_from=CallFrom(block=("station",)))
+        configured[0] = replace(configured[0], accounts=(blocking,))
+        await mqtt.ask("reload")
+        await station.call(f"sip:door@127.0.0.1:{bridge.sip_port}")
+        assert (await mqtt.event("CALL_ENDED")).refusal == "blocked"
+
+
+async def test_an_account_that_was_removed_and_comes_back_has_its_configured_settings(tmp_path: Path) -> None:
+    gate = replace(DOOR, id="gate", user="gate", aliases=())
+    configured = [config_of(DOOR, gate, state_dir=tmp_path)]
+    async with running(configured[0], read=lambda: configured[0]) as bridge, client_of(bridge) as mqtt:
+        await mqtt.request("set", as_json(output_volume=1.5))
+        for accounts in ((gate,), (gate, DOOR)):
+            configured[0] = replace(configured[0], accounts=accounts)
+            await mqtt.ask("reload")
+        assert (await mqtt.request("set")).data == contract.as_data(Settings())
