@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import pty
 import signal
@@ -10,7 +11,10 @@ from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from sip_bridge import cli
+from sip_bridge.cli.exit_codes import ExitCode
 from sip_bridge.mqtt.contract import Topics
 from tests.bridge.watcher import Watcher, watching
 from tests.peers.ports import free_port
@@ -86,6 +90,39 @@ async def test_the_log_is_json_from_a_reload_on(config_file: Path) -> None:
         "sip_bridge.bridge.service",
         "read the configuration again: applied log_format",
     )
+
+
+async def test_for_a_program_every_line_is_json(config_file: Path) -> None:
+    append(config_file, "log_format: json\n")
+    async with sip_bridge("run", "-c", str(config_file)) as process:
+        first = json.loads(await errors_with(process, "is running"))
+        await errors_with(process, "mosquitto_sub")
+        process.send_signal(signal.SIGTERM)
+        output, errors = await process.communicate()
+    assert (output, first["logger"]) == (b"", "sip_bridge")
+    assert [json.loads(line)["message"] for line in errors.splitlines()][-1] == "Stopped."
+
+
+def test_a_bug_that_ends_the_bridge_is_logged_without_secrets(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(config_file, "log_format: json\n")
+    config_file.write_text(config_file.read_text().replace("kind: direct", "kind: direct, password: open sesame"))
+
+    async def broken(*_: object) -> bool:
+        raise ValueError("a bug that quotes open sesame")
+
+    monkeypatch.setattr(cli, "serve", broken)
+    handlers = logging.getLogger().handlers[:]
+    logging.getLogger().handlers.clear()
+    try:
+        result = CliRunner().invoke(cli.commands, ["run", "-c", str(config_file)], standalone_mode=False)
+    finally:
+        logging.getLogger().handlers[:] = handlers
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    (line,) = result.stderr.splitlines()
+    assert result.return_value == ExitCode.FAILED
+    assert json.loads(line)["exception"].endswith("ValueError: a bug that quotes ***")
 
 
 async def test_a_restart_is_answered_and_then_it_begins_anew_in_the_same_process(

@@ -5,6 +5,7 @@ What a command needs is imported when it is called: `run` stays in memory for ye
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -45,13 +46,21 @@ def commands(context: click.Context) -> None:
 
 @commands.command()
 @_CONFIG
-def run(path: Path) -> None:
+def run(path: Path) -> ExitCode:
     """Run the bridge until Ctrl-C or SIGTERM. SIGHUP has it read its configuration again."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     settings = config.load(path)
     log = log_to_stderr(settings.log_level, settings.log_format, secrets_in(settings))
-    if asyncio.run(serve(settings, path, log)):
+    try:
+        is_restart = asyncio.run(serve(settings, path, log))
+    except SipBridgeError:
+        raise
+    except Exception:
+        logging.getLogger("sip_bridge").critical("a bug ended the bridge", exc_info=True)
+        return ExitCode.FAILED
+    if is_restart:
         begin_anew()
+    return ExitCode.DONE
 
 
 @commands.command()

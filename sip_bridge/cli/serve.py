@@ -16,14 +16,17 @@ import click
 from sip_bridge import __version__
 from sip_bridge.bridge.service import Running, running
 from sip_bridge.cli.log import formatter_of
-from sip_bridge.config import Config, load
+from sip_bridge.config import Config, LogFormat, load
 from sip_bridge.phone.settings import DirectAccount
 from sip_bridge.phone.transport.addresses import local_address_towards
 from sip_bridge.sip.uri import format_host_port
 
+_LOG = logging.getLogger("sip_bridge")
+
 
 async def serve(config: Config, path: Path, log: logging.Handler) -> bool:
     """Run until a signal asks to stop, or a request to restart: then it is True. SIGHUP reads ``path`` again."""
+    say = partial(_say, config.log_format)
     with stop_signals() as stop:
 
         def on_reload(config: Config) -> None:
@@ -31,12 +34,20 @@ async def serve(config: Config, path: Path, log: logging.Handler) -> bool:
 
         async with running(config, read=partial(load, path), on_reload=on_reload) as bridge:
             with _hangup_signal(stop, bridge.reload):
-                for line in introduction(config, bridge):
-                    click.echo(line)
+                say(*introduction(config, bridge))
                 await first_of(stop, bridge.restart_wanted)
-            click.echo("Stopping: hanging up, deregistering, saying goodbye.")
-    click.echo("Stopped.")
+            say("Stopping: hanging up, deregistering, saying goodbye.")
+    say("Stopped.")
     return not stop.is_set()
+
+
+def _say(log_format: LogFormat, *lines: str) -> None:
+    """To a person at the terminal; where a program reads what is written, as lines of the log."""
+    for line in lines:
+        if log_format == "text":
+            click.echo(line)
+        elif line:
+            _LOG.info("%s", " ".join(line.split()))
 
 
 @contextlib.contextmanager
