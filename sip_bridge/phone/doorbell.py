@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 MAX_KEYS: Final = 32  # of an inside phone that wait for the door station; more are not heard
 LAST_KEYS: Final = 10.0  # seconds that the door's call outlives the inside phone's, to press what it pressed last
+MAX_NAME: Final = 64  # characters of a caller's that phones are shown
 KEY_MS: Final = 120
 GAP_MS: Final = 80
 
@@ -57,15 +58,19 @@ class Doorbell:
 
 
 def _ringing(phone: "VoIPPhone", call: VoIPCall, inside: "VoIPPhone", ring: RingSettings) -> Ringing:
-    """The caller's name is handed on, or else the line's."""
     numbers, acceptance = numbers_of(inside.account.contacts, ring.numbers)
-    name = call.remote.display_name or phone.account.name
     return Ringing(
         numbers=numbers,
         timeout=ring.timeout,
-        from_name=name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
+        from_name=_display_name(call) or phone.account.name,
         acceptance=ring.acceptance or acceptance,
     )
+
+
+def _display_name(call: VoIPCall) -> str:
+    """The caller's, as far as it may go into a call of ours."""
+    name = (call.remote.display_name or "").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(character for character in name if character.isprintable())[:MAX_NAME].strip()
 
 
 async def _answerer(phone: "VoIPPhone", call: VoIPCall, hunt: Hunt) -> VoIPCall | None:

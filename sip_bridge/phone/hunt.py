@@ -131,7 +131,8 @@ class Hunt:
             async with asyncio.timeout(acceptance.seconds):
                 await news.until(lambda: call.call_id in self._accepted or not call.is_talking)
         except TimeoutError:
-            call.end_for(CallLimit.NO_ANSWER)
+            if call.is_talking:
+                call.end_for(CallLimit.NO_ANSWER)
         finally:
             prompt.cancel()
             if call.is_talking:

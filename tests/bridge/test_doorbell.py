@@ -276,3 +276,15 @@ async def test_two_who_answer_at_the_same_instant_leave_one_with_the_visitor(hom
     assert (await home.study.finished()).cause is EndCause.HANGUP_REMOTE
     await home.mqtt.until(lambda _, payload: isinstance(payload, contract.CallSnapshot) and is_joined(payload))
     assert (here.is_talking, station.phone.calls != {}) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [(b'"Front \\\0door"', "Front door"), (b'"' + b"x" * 500 + b'"', "x" * 64), (b'"\\\0"', "Door"), (b"", "Door")],
+)
+async def test_a_name_that_is_none_keeps_no_phone_from_ringing(home: House, name: bytes, shown: str) -> None:
+    port = int(home.door.rpartition(":")[2])
+    async with sending_to("127.0.0.1", port) as peer:
+        invite = Dialog(peer, f"sip:door@127.0.0.1:{port}").request("INVITE", sdp("127.0.0.1"))
+        peer.send(invite.replace(b"From: ", b"From: " + name))
+        assert [call.remote.display_name for call in await home.is_rung()] == [shown] * 2
