@@ -297,6 +297,18 @@ class House:
             await self._until(lambda: Holdings.of(self.bridge).more_than(before) == {}, 60)
         return Holdings.of(self.bridge).more_than(before)
 
+    async def reachable(self) -> None:
+        """Wait until the registrar has the line where it is; if it lost its memory, the next refresh tells it."""
+        place = f"sip:620@{self.address}:{SIP_PORT}"
+        known: list[str] = []
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while known != [place]:
+                    await asyncio.sleep(0.5)
+                    known = await self.registrar.contacts("620")
+        except TimeoutError:
+            raise PeerError(f"the registrar has the line at {known}, not at {place}") from None
+
     async def _settled(self, what: str, check: _Check) -> None:
         begin = asyncio.get_running_loop().time()
         is_so = await self._until(check, PATIENCE, every=0.5)
