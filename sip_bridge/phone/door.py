@@ -61,7 +61,7 @@ class DoorOpener:
             hangs_up = door.hang_up is not False
             await self._settle(call)
         try:
-            await _press(call, door)
+            await self._press(call, door)
             self._phone.tell(DoorOpened(call=call, by=by))
             if hangs_up and call.is_talking:
                 await asyncio.sleep(LAST_KEY)
@@ -69,6 +69,11 @@ class DoorOpener:
             if hangs_up and call.is_talking:
                 call.hangup()
         return call
+
+    async def _press(self, call: "VoIPCall", door: DoorSettings) -> None:
+        call.require_talking()
+        method = self._phone.settings.dtmf_method if door.method == "auto" else door.method
+        await call.keys.send(door.code, duration_ms=door.duration_ms, gap_ms=door.gap_ms, method=method, may_wait=False)
 
     async def _called(self, door: DoorSettings) -> "VoIPCall":
         """A call to the station, answered."""
@@ -96,13 +101,6 @@ class DoorOpener:
                 call.media.sinks.remove(heard)
         if call.is_talking:
             await asyncio.sleep(SETTLE)
-
-
-async def _press(call: "VoIPCall", door: DoorSettings) -> None:
-    call.require_talking()
-    await call.keys.send(
-        door.code, duration_ms=door.duration_ms, gap_ms=door.gap_ms, method=door.method, may_wait=False
-    )
 
 
 class _FirstSound:

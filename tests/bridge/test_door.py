@@ -238,6 +238,18 @@ async def test_a_code_that_can_not_be_sent_in_time_opens_no_door_later(
     assert await keys_of_the_call(mqtt, station) == ["5"]
 
 
+@pytest.mark.parametrize(
+    ("bridge", "way"), [(QUICK, "info"), (replace(QUICK, method="rtp"), "rtp")], indirect=["bridge"]
+)
+async def test_the_keys_go_as_the_line_presses_keys_unless_the_door_says_how(
+    mqtt: Mqtt, station: Phone, door: str, way: str
+) -> None:
+    await mqtt.request("set", as_json(dtmf_method="info"))
+    await talking(mqtt, station, door)
+    await mqtt.request("open_door")
+    assert await keys_of(station, 4) == [(key, way) for key in "47#1"]
+
+
 # --- the code ---
 
 
