@@ -102,9 +102,10 @@ def _of_bridge(topics: Topics, device: str, verbs: Collection[str]) -> Component
         "payload_off": "offline",
         "availability": [],  # it is there to say "off"
     }
+    restart = _button("Restart", topics.of_bridge("request", "restart"), entity_category="config")
     buttons = {
-        verb: _button(title, topics.of_bridge("request", verb), entity_category="config")
-        for verb, title in {"reload": "Reload the configuration", "restart": "Restart"}.items()
+        "reload": _button("Reload the configuration", topics.of_bridge("request", "reload"), entity_category="config"),
+        "restart": restart | {"device_class": "restart"},
     }
     components = {"connectivity": connectivity}
     components |= {verb: button if verb in verbs else _absent(button) for verb, button in buttons.items()}

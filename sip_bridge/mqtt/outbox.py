@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from sip_bridge.mqtt.connection import Message
@@ -36,6 +37,7 @@ class Outbox:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lines: dict[Message, bytes] = {}  # of the last write: most events are in the next one too
         self._is_changed = asyncio.Event()
         self._is_closing = False
         self._is_failing = False
@@ -64,7 +66,7 @@ class Outbox:
             await self._is_changed.wait()
             self._is_changed.clear()
             try:
-                await in_thread(partial(_write, self._path, kept()))
+                await in_thread(partial(self._write, kept()))
             except OSError as error:
                 self._tell(error)
             else:
@@ -88,18 +90,21 @@ class Outbox:
         with self._path.open("rb") as file:
             return file.read(MAX_FILE)
 
+    def _write(self, kept: Kept) -> None:
+        self._lines = {message: self._lines.get(message) or _event_line(message) for message in kept.events}
+        replace_file(self._path, encode(kept, self._lines))
 
-def _write(path: Path, kept: Kept) -> None:
-    replace_file(path, encode(kept))
 
+def encode(kept: Kept, lines: Mapping[Message, bytes] = MappingProxyType({})) -> bytes:
+    """The file's bytes; events that would make it longer than `MAX_FILE` are left out, the oldest first.
 
-def encode(kept: Kept) -> bytes:
-    """The file's bytes; events that would make it longer than `MAX_FILE` are left out, the oldest first."""
+    ``lines`` of events that were encoded before are taken as they are.
+    """
     retained = [_line({"retained": topic} | _payload(payload)) for topic, payload in kept.retained.items()]
     room = MAX_FILE - sum(map(len, retained))
     events: list[bytes] = []
     for message in reversed(kept.events):
-        line = _line({"event": message.topic} | _payload(message.payload))
+        line = lines.get(message) or _event_line(message)
         room -= len(line)
         if room < 0:
             break
@@ -123,6 +128,10 @@ def decode(data: bytes) -> tuple[Kept, int]:
             case _:
                 damaged += line != b""
     return Kept(events=tuple(events), retained=retained), damaged
+
+
+def _event_line(message: Message) -> bytes:
+    return _line({"event": message.topic} | _payload(message.payload))
 
 
 def _payload(payload: bytes | None) -> dict[str, str]:

@@ -99,3 +99,5 @@ async def watching(host: str, port: int, topic_filter: str, *, topics: Topics = 
     finally:
         client.disconnect()
         await asyncio.to_thread(client.loop_stop)
+        # Without these there is no cycle, so paho closes the sockets of its thread at once, before a collector does.
+        client.on_connect = client.on_subscribe = client.on_message = None
