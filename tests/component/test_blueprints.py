@@ -130,7 +130,7 @@ async def test_a_visitor_is_shown_with_a_picture_and_three_actions(
     [
         ("Answer", [("answer", {"call_id": "c1"})], 1),
         ("Open", [("open_door", {"call_id": "c1"})], 0),
-        ("Ignore", [("reject", {"call_id": "c1", "status": 486})], 0),
+        ("Ignore", [("reject", {"call_id": "c1"})], 0),
     ],
 )
 async def test_an_action_of_the_notification_is_done_and_the_notification_goes(
