@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sip_bridge.phone.call import CallState, VoIPCall
 from tests.end_to_end.bridge import Bridge
+from tests.end_to_end.phone import DOOR, handset
+from tests.end_to_end.sounding import ADAPTING, Ear, passage, utterance, write_wav
 from tests.peers.home_assistant import HomeAssistant, State
 from tests.peers.sipp import Sipp
 
@@ -126,6 +130,77 @@ async def test_the_actions_dial_and_hang_up(home_assistant: HomeAssistant, bridg
     await home_assistant.wait_for_state("sensor.door_call_state", "idle")
 
 
+NARROW = replace(DOOR, codecs=("PCMA",))
+RATE = 8000
+LEAST_SNR = 30.0  # dB; G.711 alone leaves 38
+SETTLING = 0.5  # seconds from the end of what is played to the end of what is heard
+
+
+def voice_says_the_utterance(home_assistant: HomeAssistant) -> None:
+    write_wav(home_assistant.folder / "voice.wav", utterance(RATE), RATE)
+
+
+async def listening(call: VoIPCall) -> Ear:
+    """An ear that has got used to the call."""
+    ear = Ear()
+    call.media.sinks.append(ear)
+    await ear.hears(ADAPTING)
+    return ear
+
+
+async def test_home_assistants_voice_is_heard_by_the_caller_at_the_door(
+    home_assistant: HomeAssistant, bridge: Bridge
+) -> None:
+    voice_says_the_utterance(home_assistant)
+    async with handset(NARROW) as station:
+        call = await station.dial(f"sip:door@{bridge.address}")
+        await home_assistant.wait_for_state("binary_sensor.door_ringing", "on")
+        await press(home_assistant, "button.door_answer")
+        await home_assistant.wait_for_state("media_player.door", "on")
+        async with home_assistant.states_of("media_player.door") as states:
+            target = {"entity_id": "tts.stand_in_voice", "media_player_entity_id": "media_player.door"}
+            ear = await listening(call)
+            await home_assistant.call_service("tts", "speak", {**target, "message": "Come in."})
+            await home_assistant.wait_for_state("media_player.door", "playing")
+            await home_assistant.wait_for_state("media_player.door", "on")
+            await ear.hears(SETTLING)
+        assert passage(ear.signal, RATE).snr_db >= LEAST_SNR
+        assert [state["state"] for state in states] == ["playing", "on"]
+        await press(home_assistant, "button.door_hang_up")
+        await station.finished()
+    await home_assistant.wait_for_state("sensor.door_call_state", "idle")
+
+
+async def test_the_action_speak_calls_speaks_and_hangs_up(home_assistant: HomeAssistant, bridge: Bridge) -> None:
+    voice_says_the_utterance(home_assistant)
+    line = await device_of_the_line(home_assistant)
+    async with handset(NARROW, answers=True) as kitchen:
+        asked = {
+            "device_id": line,
+            "to": f"sip:door@{kitchen.address}",
+            "message": "Dinner is ready.",
+            "hold_ms": round(ADAPTING * 1000),
+        }
+        speaking = asyncio.create_task(home_assistant.call_service("sip_phone", "speak", asked, return_response=True))
+        call = await kitchen.call_in(CallState.IN_CALL)
+        ear = Ear()
+        call.media.sinks.append(ear)
+        told = await speaking
+        await kitchen.finished()
+    assert passage(ear.signal, RATE).snr_db >= LEAST_SNR
+    assert (told["result"], told["completed"]) == ("answered", True)
+    await home_assistant.wait_for_state("sensor.door_call_state", "idle")
+
+
+async def test_dial_tells_that_nobody_answered(home_assistant: HomeAssistant, bridge: Bridge) -> None:
+    line = await device_of_the_line(home_assistant)
+    async with handset(NARROW) as kitchen:
+        asked = {"device_id": line, "to": f"sip:door@{kitchen.address}", "timeout": 1, "wait": True}
+        told = await home_assistant.call_service("sip_phone", "dial", asked, return_response=True)
+    assert told["result"] == "no_answer"
+    await home_assistant.wait_for_state("sensor.door_call_state", "idle")
+
+
 async def test_a_dead_bridge_makes_entities_unavailable_and_its_return_rings_nothing(
     home_assistant: HomeAssistant, bridge: Bridge, sipp: Sipp
 ) -> None:
@@ -140,6 +215,20 @@ async def test_a_dead_bridge_makes_entities_unavailable_and_its_return_rings_not
         sipp.stop()
         bridge.start()
         await home_assistant.wait_for_state("sensor.door_call_state", "idle", within=20)
+        await home_assistant.wait_for_state(DOORBELL, rang)
+    assert [state["state"] for state in states] == ["unavailable", rang]
+
+
+async def test_a_restart_of_the_broker_rings_nothing_and_nothing_stays_unavailable(
+    home_assistant: HomeAssistant, bridge: Bridge
+) -> None:
+    rang = await doorbell(home_assistant)
+    async with home_assistant.states_of(DOORBELL) as states:
+        home_assistant.broker.stop()
+        await home_assistant.wait_for_state("binary_sensor.home_connectivity", "off")
+        home_assistant.broker.start()
+        await home_assistant.wait_for_state("binary_sensor.home_connectivity", "on", within=30)
+        await home_assistant.wait_for_state("sensor.door_call_state", "idle", within=30)
         await home_assistant.wait_for_state(DOORBELL, rang)
     assert [state["state"] for state in states] == ["unavailable", rang]
 
