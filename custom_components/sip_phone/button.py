@@ -13,7 +13,7 @@ from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import DOMAIN
-from .contract import AccountKind, Answer, Dial, Hangup, OpenDoor, Register, Reject, Remote
+from .contract import AccountKind, AccountRequest, Answer, Dial, Hangup, OpenDoor, Register, Reject, Remote
 from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
 from .entity import (
     DescribedLineEntity,
@@ -23,7 +23,6 @@ from .entity import (
     async_add_described,
     async_add_lines,
 )
-from .requests import LineRequest
 from .state import LineState
 from .station_entities import StationOpenDoor, async_add_stations, can_be_opened
 
@@ -34,20 +33,20 @@ PARALLEL_UPDATES = 1  # what a person presses goes out in that order
 class LineButtonDescription(LineEntityDescription, ButtonEntityDescription):
     """A button for a call of the line: what it asks, None while there is no such call."""
 
-    request: Callable[[LineState], LineRequest | None]
+    request: Callable[[LineState], AccountRequest | None]
 
 
-def _answer(line: LineState) -> LineRequest | None:
+def _answer(line: LineState) -> AccountRequest | None:
     call = line.ringing_call
     return None if call is None else Answer(call_id=call.call_id, if_state=call.state)
 
 
-def _reject(line: LineState) -> LineRequest | None:
+def _reject(line: LineState) -> AccountRequest | None:
     call = line.ringing_call
     return None if call is None else Reject(call_id=call.call_id, if_state=call.state)
 
 
-def _hang_up(line: LineState) -> LineRequest | None:
+def _hang_up(line: LineState) -> AccountRequest | None:
     call = line.live_call
     return None if call is None else Hangup(call_id=call.call_id)
 
@@ -80,6 +79,12 @@ async def async_setup_entry(
             kind(coordinator, account) for kind in (OpenDoorButton, DialButton, RedialButton, ResetMissedCallsButton)
         ],
     )
+
+
+def _call_to(target: str | None) -> Dial:
+    if target is None:
+        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_number")
+    return Dial(to=target)
 
 
 class LineButton(DescribedLineEntity, ButtonEntity):
@@ -134,10 +139,7 @@ class DialButton(LineEntity, ButtonEntity):
 
     async def async_press(self) -> None:
         """Call."""
-        target = self._target
-        if target is None:
-            raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_number")
-        await self.async_request(Dial(to=target))
+        await self.async_request(_call_to(self._target))
 
     @property
     def _target(self) -> str | None:
@@ -166,10 +168,7 @@ class RedialButton(RememberingEntity, ButtonEntity):
 
     async def async_press(self) -> None:
         """Call."""
-        target = self._target
-        if target is None:
-            raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_number")
-        await self.async_request(Dial(to=target))
+        await self.async_request(_call_to(self._target))
 
     @property
     def remembered(self) -> Mapping[str, Any]:

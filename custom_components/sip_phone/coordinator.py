@@ -18,6 +18,7 @@ from homeassistant.util import dt as dt_util
 from .const import CONF_BASE_TOPIC, CONF_BRIDGE, DOMAIN
 from .contract import (
     AccountKind,
+    AccountRequest,
     AccountTopic,
     BridgeTopic,
     CallEndedEvent,
@@ -31,7 +32,7 @@ from .contract import (
 from .devices import async_update_devices
 from .dial_pad import DialPad
 from .issues import async_check_schema
-from .requests import LineRequest, Requests
+from .requests import Requests
 from .state import PhoneState, is_stale, parse_time, payload_class, read, reduce, without_broker
 
 _LOGGER = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ class SipPhoneCoordinator:
         self._is_set_up = True
         self._async_follow_inventory()
 
-    async def async_request(self, account: str, request: LineRequest) -> Response:
+    async def async_request(self, account: str, request: AccountRequest) -> Response:
         """Have the bridge do something with a line; raises a translated `HomeAssistantError`."""
         return await self._requests.async_send(account, request, is_online=self.state.is_online)
 

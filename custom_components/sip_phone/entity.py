@@ -14,10 +14,9 @@ from homeassistant.helpers.entity import Entity, EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.restore_state import RestoredExtraData, RestoreEntity
 
-from .contract import AccountInfo, AccountKind, Response
+from .contract import AccountInfo, AccountKind, AccountRequest, Response
 from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
 from .devices import bridge_identifier, line_identifier
-from .requests import LineRequest
 from .state import LineState
 
 
@@ -75,7 +74,7 @@ class LineEntity(SipPhoneEntity):
         """The line's entry in the bridge's inventory."""
         return self.coordinator.state.account(self.account)
 
-    async def async_request(self, request: LineRequest) -> Response:
+    async def async_request(self, request: AccountRequest) -> Response:
         """Have the bridge do something with the line; raises a translated `HomeAssistantError`."""
         return await self.coordinator.async_request(self.account, request)
 

@@ -16,10 +16,8 @@ from homeassistant.components.media_player import (
     MediaType,
 )
 from homeassistant.core import HomeAssistant
-from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import DOMAIN
 from .contract import Mute, Set, StopPlayback, Unmute
 from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
 from .entity import LineEntity, async_add_lines
@@ -108,9 +106,8 @@ class LinePlayer(LineEntity, MediaPlayerEntity):
     async def async_mute_volume(self, mute: bool) -> None:
         """Let the other party hear nothing, or again."""
         call = self.line.talking_call
-        if call is None:
-            raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_call")
-        await self.async_request(Mute(call_id=call.call_id) if mute else Unmute(call_id=call.call_id))
+        call_id = None if call is None else call.call_id
+        await self.async_request(Mute(call_id=call_id) if mute else Unmute(call_id=call_id))
 
     async def async_browse_media(
         self,

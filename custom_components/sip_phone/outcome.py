@@ -59,7 +59,7 @@ class Follower:
                 case CallEndedEvent() if event.call_id == call_id:
                     return False
                 case _:
-                    pass
+                    continue
         return None
 
     def _outcome(self, call_id: str) -> dict[str, Any] | None:

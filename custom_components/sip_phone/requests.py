@@ -26,7 +26,6 @@ from .contract import (
     Resume,
     SendDTMF,
     SendMessage,
-    Set,
     Topics,
     Transfer,
     decode,
@@ -39,12 +38,7 @@ _NEW_CALLS_TIMEOUT: Final = 120.0  # somebody may have to pick up first
 _PAUSE_MS: Final = 500  # a comma among keys
 QOS: Final = 1
 
-LineRequest = AccountRequest | OpenDoor | Set
-_VERBS: Final[Mapping[type[LineRequest], str]] = {
-    OpenDoor: "open_door",
-    Set: "set",
-    **{kind: verb for verb, (kind, _) in ACCOUNT_VERBS.items()},
-}
+_VERBS: Final[Mapping[type[AccountRequest], str]] = {kind: verb for verb, (kind, _) in ACCOUNT_VERBS.items()}
 
 # What whoever asked can put right; the rest went wrong on the way or at the bridge.
 _CALLERS_FAULTS: Final = frozenset(
@@ -67,7 +61,7 @@ class Requests:
         self._topics = topics
         self._pending: dict[str, asyncio.Future[Response]] = {}
 
-    async def async_send(self, account: str, request: LineRequest, *, is_online: bool) -> Response:
+    async def async_send(self, account: str, request: AccountRequest, *, is_online: bool) -> Response:
         """Publish a request and await its response; raises a translated `HomeAssistantError`."""
         verb = _VERBS[type(request)]
         if not is_online:
@@ -95,7 +89,7 @@ class Requests:
         if pending is not None and not pending.done():
             pending.set_result(answer)
 
-    async def _async_publish(self, account: str, verb: str, request: LineRequest) -> None:
+    async def _async_publish(self, account: str, verb: str, request: AccountRequest) -> None:
         await self._async_wait_for_subscription()
         payload = encode_request(request, dt_util.utcnow().timestamp())
         await mqtt.async_publish(
@@ -112,7 +106,7 @@ class Requests:
             stop()
 
 
-def _patience(request: LineRequest) -> float:
+def _patience(request: AccountRequest) -> float:
     """Seconds in which the bridge answers, whatever the other party does."""
     match request:
         case SendDTMF(digits=digits, duration_ms=duration, gap_ms=gap):

@@ -14,6 +14,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import DOMAIN
 from .contract import (
+    AccountRequest,
     CallInfo,
     CallState,
     Hold,
@@ -27,7 +28,6 @@ from .contract import (
 )
 from .coordinator import SipPhoneConfigEntry
 from .entity import DescribedLineEntity, LineEntityDescription, async_add_described
-from .requests import LineRequest
 
 PARALLEL_UPDATES = 1  # on and off go out in the order in which they were asked
 
@@ -45,8 +45,8 @@ class CallSwitchDescription(LineEntityDescription, SwitchEntityDescription):
     """Something of the call that is talked in; what turns it on and off takes the call's id."""
 
     is_on: Callable[[CallInfo], bool]
-    turn_on: Callable[[str], LineRequest]
-    turn_off: Callable[[str], LineRequest]
+    turn_on: Callable[[str], AccountRequest]
+    turn_off: Callable[[str], AccountRequest]
 
 
 SETTINGS = (
