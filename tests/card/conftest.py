@@ -1,6 +1,5 @@
 """The card in a browser, on a page that stands in for Home Assistant's."""
 
-import functools
 import http.server
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -27,17 +26,9 @@ class Files(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    browser = Chromium(tmp_path_factory.mktemp("chromium"))
-    browser.start()
-    yield browser
-    browser.stop()
-
-
-@pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Of the page."""
-    with http.server.ThreadingHTTPServer((LOOPBACK, 0), functools.partial(Files)) as server:
+    with http.server.ThreadingHTTPServer((LOOPBACK, 0), Files) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://{LOOPBACK}:{server.server_port}/home.html"

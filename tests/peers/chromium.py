@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import itertools
 import json
 import re
@@ -31,6 +32,19 @@ _FIND = """
     return null;
   };
   window.find = (selector) => find(document, selector);
+  // Where the mouse hits an element, once it stands still and nothing is over it.
+  let last = "";
+  window.target = (selector) => {
+    const sought = window.find(selector);
+    sought.scrollIntoView({block: "nearest"});
+    const box = sought.getBoundingClientRect();
+    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+    let hit = document.elementFromPoint(x, y);
+    for (let inner; (inner = hit?.shadowRoot?.elementFromPoint(x, y)) && inner !== hit; ) hit = inner;
+    const [before, now] = [last, `${selector} ${x} ${y}`];
+    last = now;
+    return !sought.disabled && sought.contains(hit) && before === now && [x, y];
+  };
   window.attempt = (look) => {
     try {
       const found = look();
@@ -41,8 +55,13 @@ _FIND = """
   };
 })()
 """
+_PAGE_LEFT = -32000
 _TEXT = {"RootWebArea", "StaticText", "InlineTextBox"}
 _KEYS = {"Enter": ("Enter", 13, "\r"), "Escape": ("Escape", 27, ""), "Tab": ("Tab", 9, "")}
+
+
+class PageLeftError(PeerError):
+    """The page was left for another one while it was asked."""
 
 
 class Page:
@@ -70,9 +89,10 @@ class Page:
         try:
             async with asyncio.timeout(within):
                 while True:
-                    found = await self.evaluate(f"attempt(() => {expression})")
-                    if found:
-                        return found
+                    with contextlib.suppress(PageLeftError):
+                        found = await self.evaluate(f"attempt(() => {expression})")
+                        if found:
+                            return found
                     await asyncio.sleep(0.02)
         except TimeoutError:
             shown = await self.evaluate("document.body.innerText")
@@ -80,14 +100,14 @@ class Page:
 
     async def click(self, selector: str, *, within: float = 10) -> None:
         """Presses and releases the mouse over an element, once it is there."""
-        place = f"find({json.dumps(selector)})"
-        await self.wait_for(f"{place} && !{place}.disabled", within=within)
-        await self.evaluate(f"{place}.scrollIntoView({{block: 'nearest'}})")
-        x, y = await self.evaluate(
-            f"(() => {{ const r = {place}.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] }})()"
-        )
+        x, y = await self.wait_for(f"target({json.dumps(selector)})", within=within)
         for kind in ("mousePressed", "mouseReleased"):
             await self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    async def focus(self, selector: str, *, within: float = 10) -> None:
+        """Gives an element the focus, once it is there."""
+        await self.wait_for(f"find({json.dumps(selector)})", within=within)
+        await self.evaluate(f"find({json.dumps(selector)}).focus()")
 
     async def write(self, text: str) -> None:
         """Types a text into what has the focus."""
@@ -143,6 +163,8 @@ class Page:
             message = json.loads(text)
             self._note(message)
             if message.get("id") == number:
+                if message.get("error", {}).get("code") == _PAGE_LEFT:
+                    raise PageLeftError(f"{method}: {message['error']['message']}")
                 if "error" in message:
                     raise PeerError(f"{method}: {message['error']}")
                 return message["result"]

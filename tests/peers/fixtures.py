@@ -17,6 +17,7 @@ from tests.peers.process import Process
 from tests.peers.sipp import Sipp
 
 if TYPE_CHECKING:
+    from tests.peers.chromium import Chromium
     from tests.peers.home_assistant import HomeAssistant
 
 
@@ -79,6 +80,17 @@ def home_assistant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeAss
         if home_assistant.process.is_running:
             home_assistant.process.stop(within=60)
         broker.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """A browser for a whole module."""
+    from tests.peers.chromium import Chromium  # noqa: PLC0415  # as above
+
+    browser = Chromium(tmp_path_factory.mktemp("chromium"))
+    browser.start()
+    yield browser
+    browser.stop()
 
 
 @pytest.hookimpl(wrapper=True)

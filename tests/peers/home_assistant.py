@@ -22,6 +22,7 @@ State = dict[str, Any]  # entity_id, state, attributes, last_changed, ... as Hom
 
 T = TypeVar("T")
 
+USER, PASSWORD = "tester", "tested"
 _START_SECONDS = 90
 _VOICE = Path(__file__).parent / "stand_in_voice"  # an integration of Home Assistant's, not a module of ours
 _CONFIGURATION = """
@@ -49,6 +50,13 @@ _ONBOARDING = {
     "key": "onboarding",
     "data": {"done": ["core_config", "analytics", "integration"]},
 }
+# Its pages need the descriptions of all actions, and so the modules of cameras and voice assistants, which import these
+# and call nothing of them here. The real ones are built for few machines, or need libraries of the system.
+_STAND_INS = {
+    "pymicro_vad.py": "class MicroVad: ...\n",
+    "pyspeex_noise.py": "class AudioProcessor: ...\n",
+    "turbojpeg.py": "class TurboJPEG: ...\n",
+}
 
 
 class HomeAssistant:
@@ -60,7 +68,9 @@ class HomeAssistant:
         self.broker = broker
         self.folder = folder
         self._token = ""
-        self.process = Process(*forky_command("hass"), "--config", folder, "--skip-pip", "--log-no-color")
+        *enter, _ = forky_command("hass")
+        path = f"PYTHONPATH={folder / 'stand_ins'}"
+        self.process = Process(*enter, "env", path, "hass", "--config", folder, "--skip-pip", "--log-no-color")
 
     @property
     def url(self) -> str:
@@ -78,6 +88,11 @@ class HomeAssistant:
         await self._start_process()
         await self._make_user()
         await self._running()
+        async with (
+            self._websocket() as socket
+        ):  # else it takes back its port after five minutes, and asks on every page
+            # Else it takes back its port after five minutes, and asks about it on every page.
+            await _ask(socket, 1, {"type": "http/config/promote"})
         flow = await self.start_flow("mqtt")
         other = {"set_client_cert": False, "set_ca_cert": "off", "transport": "tcp"}
         answers = {"broker": self.broker.host, "port": self.broker.port, "other_settings": other}
@@ -161,6 +176,13 @@ class HomeAssistant:
             entities = await _ask(socket, 1, {"type": "config/entity_registry/list"})
         return [entity for entity in entities if entity["platform"] == platform]
 
+    async def add_dashboard(self, url_path: str, *cards: dict[str, Any]) -> None:
+        """A dashboard of one view with these cards, at `/url_path/0`."""
+        async with self._websocket() as socket:
+            await _ask(socket, 1, {"type": "lovelace/dashboards/create", "url_path": url_path, "title": url_path})
+            config = {"views": [{"cards": cards}]}
+            await _ask(socket, 2, {"type": "lovelace/config/save", "url_path": url_path, "config": config})
+
     async def wait_for_state(
         self, entity_id: str, predicate: Callable[[State], bool] | str, *, within: float = 10
     ) -> State:
@@ -203,7 +225,7 @@ class HomeAssistant:
 
     async def _make_user(self) -> None:
         client = f"{self.url}/"
-        user = {"client_id": client, "name": "Tester", "username": "tester", "password": "tested", "language": "en"}
+        user = {"client_id": client, "name": "Tester", "username": USER, "password": PASSWORD, "language": "en"}
         code = (await self.request("POST", "/api/onboarding/users", user))["auth_code"]
         form = urllib.parse.urlencode({"grant_type": "authorization_code", "code": code, "client_id": client})
         kind = "application/x-www-form-urlencoded"
@@ -274,6 +296,10 @@ class HomeAssistant:
         storage.mkdir(parents=True)
         (storage / "onboarding").write_text(json.dumps(_ONBOARDING))
         (self.folder / "configuration.yaml").write_text(_CONFIGURATION.format(host=self.host, port=self.port))
+        stand_ins = self.folder / "stand_ins"
+        stand_ins.mkdir()
+        for name, content in _STAND_INS.items():
+            (stand_ins / name).write_text(content)
         shutil.copytree(
             CHECKOUT / "custom_components",
             self.folder / "custom_components",

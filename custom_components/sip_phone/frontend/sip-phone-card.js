@@ -1268,13 +1268,12 @@ function isOnScreen(device) {
 /** Home Assistant's root element gives `hass` to whatever asks it so, as it does to its own dialogs. */
 async function addPopup() {
   await customElements.whenDefined("home-assistant");
-  const home = /** @type {any} */ (document.querySelector("home-assistant"));
-  if (!home?.shadowRoot || typeof home.provideHass !== "function") return;
+  const root = () => /** @type {any} */ (document.querySelector("home-assistant"));
+  while (!root()?.shadowRoot || !root().hass?.states) await new Promise((go) => setTimeout(go, 250)); // not connected yet
+  if (typeof root().provideHass !== "function") return;
   const popup = document.createElement("sip-phone-popup");
-  home.shadowRoot.append(popup);
-  // Before the first connection there is no `hass` to give.
-  for (let tries = 0; !home.hass?.states && tries < 600; tries++) await new Promise((go) => setTimeout(go, 100));
-  if (home.hass?.states) home.provideHass(popup);
+  root().shadowRoot.append(popup);
+  root().provideHass(popup);
 }
 
 // --- registration ---------------------------------------------------------------------------------------------------
