@@ -86,3 +86,22 @@ def test_every_rule_of_the_quality_scale_is_done_or_accounted_for() -> None:
     assert len(rules) == 54
     assert set(plain.values()) <= {"done", "todo", "exempt"}
     assert [rule for rule, status in plain.items() if status != "done" and not rules[rule]["comment"]] == []
+
+
+def leaves(texts: Any, path: str = "") -> dict[str, str]:
+    """Every text by its place."""
+    if isinstance(texts, str):
+        return {path: texts}
+    return {place: text for key, inner in texts.items() for place, text in leaves(inner, f"{path}/{key}").items()}
+
+
+@pytest.mark.parametrize("language", ["de", "es", "fr", "nl", "pl"])
+def test_every_text_is_translated_with_the_placeholders_and_code_of_the_english_one(language: str) -> None:
+    def fixed(texts: Any) -> dict[str, list[str]]:
+        return {place: sorted(re.findall(r"\{\w+\}|`[^`]+`", text)) for place, text in leaves(texts).items()}
+
+    translated = json.loads((COMPONENT / "translations" / f"{language}.json").read_text())
+    assert fixed(translated) == fixed(ENGLISH)
+    assert [place for place, text in leaves(translated).items() if not text.strip()] == []
+    long = {place for place, text in leaves(ENGLISH).items() if len(text) > 40}
+    assert [place for place in long if leaves(translated)[place] == leaves(ENGLISH)[place]] == []

@@ -138,7 +138,8 @@ async def async_watch_doubles(hass: HomeAssistant, entry: SipPhoneConfigEntry) -
 
 
 def _discovery_prefix(hass: HomeAssistant) -> str:
-    (entry,) = hass.config_entries.async_loaded_entries(mqtt.DOMAIN)  # ours depends on it, and there is only one
+    # Ours depends on it, and there is only one; it may not be said to be loaded yet.
+    (entry,) = hass.config_entries.async_entries(mqtt.DOMAIN, include_ignore=False, include_disabled=False)
     prefix: str = {**entry.data, **entry.options}.get(CONF_DISCOVERY_PREFIX, DEFAULT_PREFIX)
     return prefix
 

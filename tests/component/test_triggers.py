@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 from homeassistant.core import HomeAssistant, ServiceCall
+from homeassistant.helpers import condition as condition_helper
 from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import trigger as trigger_helper
 from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events, async_mock_service
 
+from custom_components.sip_phone.condition import CONDITIONS
 from custom_components.sip_phone.contract import (
     CallEndedEvent,
     CallState,
@@ -28,6 +31,7 @@ from custom_components.sip_phone.contract import (
     SequenceEnd,
 )
 from custom_components.sip_phone.contract import Event as PhoneEvent
+from custom_components.sip_phone.trigger import TRIGGERS
 from tests.component.bridge import DOOR, FRONT, PBX, FakeBridge, call, invite, snapshot
 from tests.component.test_door_stations import add
 
@@ -343,3 +347,16 @@ async def test_a_happening_is_a_bus_event_too_without_the_digits(hass: HomeAssis
         ("dtmf_received", "Door", "door")
     ]
     assert "digits" not in heard[0].data
+
+
+async def test_the_automation_editor_gets_a_form_for_each_trigger_and_condition(
+    hass: HomeAssistant, phone: FakeBridge, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await async_setup_component(hass, "automation", {})
+    triggers = await trigger_helper.async_get_all_descriptions(hass)
+    conditions = await condition_helper.async_get_all_descriptions(hass)
+    assert {name for name in triggers if name.startswith("sip_phone.")} == {f"sip_phone.{name}" for name in TRIGGERS}
+    assert {name for name in conditions if name.startswith("sip_phone.")} == {
+        f"sip_phone.{name}" for name in CONDITIONS
+    }
+    assert "sip_phone integration" not in caplog.text  # a description that can't be parsed is only logged
