@@ -16,7 +16,6 @@ ICONS: Any = json.loads((COMPONENT / "icons.json").read_text())
 RULES: dict[str, Any] = yaml.safe_load((COMPONENT / "quality_scale.yaml").read_text())["rules"]
 SOURCES = {path.stem: path.read_text() for path in COMPONENT.glob("*.py")}
 GUIDE = (ROOT / "docs" / "home-assistant.md").read_text()
-README = (ROOT / "README.md").read_text()
 PLATFORMS = ("binary_sensor", "button", "event", "sensor")
 
 
@@ -114,7 +113,7 @@ def test_every_rule_is_done_or_says_why_not(rule: str) -> None:
         ("docs-known-limitations", "## Known limitations" in GUIDE),
         ("docs-removal-instructions", "## Removing it" in GUIDE),
         ("docs-supported-devices", "## What it was tried with" in GUIDE),
-        ("docs-supported-functions", "| entity of a line" in README),
+        ("docs-supported-functions", "| entity of a line" in GUIDE),
         ("docs-triggers", "## Triggers" in GUIDE),
         ("docs-troubleshooting", "## When something is wrong" in GUIDE),
         ("docs-use-cases", "## What it is good for" in GUIDE),
