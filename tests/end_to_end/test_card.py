@@ -77,7 +77,7 @@ async def test_a_ring_is_answered_keys_are_pressed_and_the_call_is_ended_on_the_
     await baresip.wait_for("CALL_CLOSED")
     assert heard(baresip) == ["4", "#"]
     await page.wait_for("find('.idle .recent li').innerText.includes('baresip')")
-    assert page.errors == []
+    assert [error for error in page.errors if "sip-phone-card" in error] == []  # Home Assistant has some of its own
 
 
 async def test_a_ring_pops_up_on_another_page_and_is_rejected_there(
