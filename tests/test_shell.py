@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.peers.mqtt import MqttRecorder
 from tests.peers.ports import free_port
 from tests.test_cli import line_with, outcome, running_bridge, sip_bridge
 
@@ -118,9 +119,14 @@ async def test_ctrl_c_is_exit_code_130(folder: Path) -> None:
 
 async def test_a_pipe_that_is_closed_ends_a_watch_without_a_traceback(folder: Path) -> None:
     path = folder / "config.yaml"
-    async with running_bridge(path):
-        script = f"{sys.executable} -m sip_bridge watch -c {path} | head -n 1"
-        code, output, errors = await run("timeout", "10", "bash", "-c", f"{script}; exit 0", cwd=folder)
+    port = int(path.read_text().split("port: ")[1].split("}")[0])
+    script = f"{sys.executable} -m sip_bridge watch -c {path} | head -n 1; exit 0"
+    async with running_bridge(path), MqttRecorder(port) as client:
+        watching = asyncio.create_task(run("timeout", "20", "bash", "-c", script, cwd=folder))
+        while not watching.done():  # it is the next message that finds nobody at the other end
+            await client.publish("sip_bridge/home/request/health_check", "")
+            await asyncio.wait([watching], timeout=0.2)
+    code, output, errors = await watching
     assert (code, len(output.splitlines()), errors) == (0, 1, "")
 
 
