@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sip_bridge.pyvoip.VoIP.call import VoIPCall
 
 MAX_KEYS: Final = 256  # that nobody reads; the oldest give way
+MAX_UNTOLD: Final = 16  # hooks that wait for their call to be made
 _PROGRESS_HOOKS: Final = {SIPStatus.RINGING: "ringing", SIPStatus.SESSION_PROGRESS: "progress"}
 _REFUSAL_HOOKS: Final = {
     SIPStatus.BUSY_HERE: "busy",
@@ -52,6 +53,7 @@ class CallLink:
         self._pressed: deque[str] = deque(maxlen=MAX_KEYS)  # that the application was not told yet
         self._tells_keys = False
         self._at_work: set[str] = set()  # hooks
+        self._untold: list[tuple[str, SIPMessage | None]] = []  # hooks of before there was a call to have them
         self._refer_accepted: asyncio.Event | None = None
         self.engine_call = engine_call
         self.call: VoIPCall | None = None
@@ -61,6 +63,19 @@ class CallLink:
         self.audio = CallAudio()
         engine_call.media.sinks.append(self.audio)
         engine_call.media.join(self.audio)
+
+    def attach(self, call: "VoIPCall") -> None:
+        """The application has made its call of this, and hears now what happened meanwhile."""
+        with self._lock:
+            self.call = call
+            untold, self._untold = self._untold, []
+
+        def run() -> None:
+            for hook, message in untold:
+                run_hook(call, hook, message)
+
+        if untold:
+            self._workers.start(run, f"first hooks of call {self.engine_call.call_id}")
 
     def take_keys(self, length: int | None) -> str:
         """The next keys; all of them without a length."""
@@ -165,9 +180,14 @@ class CallLink:
 
     def _tell(self, hook: str) -> None:
         """Run a hook of the application, unless the same one is still at work: a peer may repeat itself."""
-        call, message = self.call, self.latest
+        message = self.latest
         with self._lock:
-            if call is None or hook in self._at_work:
+            call = self.call
+            if call is None:
+                if len(self._untold) < MAX_UNTOLD:
+                    self._untold.append((hook, message))
+                return
+            if hook in self._at_work:
                 return
             self._at_work.add(hook)
 

@@ -321,6 +321,38 @@ def test_a_key_password_is_not_shown(pbx: Pbx) -> None:
     assert "sesame" not in repr(parameter(pbx, key_password="sesame"))
 
 
+class Late(VoIPCall):
+    """Takes its time to be made."""
+
+    go_on: threading.Event
+    heard: list[str]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.go_on.wait(10)
+        self.is_made = True
+
+    def answered(self, request: Any = None) -> None:
+        self.heard.append(f"answered: {self.is_made}")
+
+    def bye(self, request: Any = None) -> None:
+        self.heard.append(f"bye: {self.is_made}")
+
+
+def test_hooks_wait_for_their_call_to_be_made(pbx: Pbx) -> None:
+    Late.go_on, Late.heard = threading.Event(), []
+    with phone_at(pbx, call_class=Late) as phone:
+        calling = threading.Thread(target=phone.call, args=("101",))
+        calling.start()
+        dialled = Dialled.answering(pbx, pbx.receive("INVITE"))
+        dialled.request("BYE")
+        pbx.receive("200")
+        Late.go_on.set()
+        until(lambda: len(Late.heard) == 2)
+        calling.join()
+    assert sorted(Late.heard) == ["answered: True", "bye: True"]  # each in a thread of its own
+
+
 class Ringing(VoIPCall):
     """Stays in the hook that tells of the other party's ringing."""
 

@@ -45,7 +45,6 @@ class VoIPCall:
         self.sendmode = sendmode
         self.call_id = conn.call_id
         self._link: CallLink = conn.link
-        self._link.call = self
 
     @property
     def state(self) -> CallState:

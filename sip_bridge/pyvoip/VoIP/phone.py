@@ -160,6 +160,8 @@ class VoIPPhone:
             for call_id in over:
                 del self.calls[call_id]
             self.calls[call.call_id] = call
+        if connection.link is not None:
+            connection.link.attach(call)
         return call
 
 
