@@ -267,6 +267,16 @@ async def test_a_line_goes_by_its_bridge_and_account(
     assert sent(phone)[0] == "sip_bridge/home/account/pbx/request/hangup"
 
 
+async def test_a_bridge_that_is_not_loaded_has_no_line_to_choose_from(
+    hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry
+) -> None:
+    MockConfigEntry(domain=DOMAIN, title="Cabin", unique_id="cabin", data=dict(entry.data)).add_to_hass(hass)
+    phone.tell("accounts", Accounts(accounts=(DOOR,)))
+    await hass.async_block_till_done()
+    await hang_up(hass)
+    assert sent(phone)[0] == "sip_bridge/home/account/door/request/hangup"
+
+
 async def test_the_only_line_that_there_is_need_not_be_named(
     hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry
 ) -> None:

@@ -443,6 +443,13 @@ async def test_speech_that_can_not_be_heard_is_an_error(
     )
 
 
+def test_a_sound_of_another_call_says_nothing_of_ours() -> None:
+    follower = outcome.Follower(None, "door")  # type: ignore[arg-type]
+    follower._async_hear(played("http://192.0.2.9/hello.wav", call_id="c1"))
+    heard = [follower.was_played(call_id, "http://192.0.2.9/hello.wav?token=1") for call_id in ("c1", "c9")]
+    assert heard == [True, None]
+
+
 def test_what_a_follower_remembers_is_bounded() -> None:
     follower = outcome.Follower(None, "door")  # type: ignore[arg-type]
     for n in range(outcome.REMEMBERED + 10):
