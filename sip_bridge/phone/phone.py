@@ -385,7 +385,8 @@ class VoIPPhone:
         endpoint, now = self.client.endpoint, self.client.now
         if problem is not None:
             about = {"account": self.account.id, "call_id": event.call}
-            _LOG.info("%s: refused a call: %s (%s)", self.account.id, problem, event.call, extra=about)
+            # As text: whoever keeps the line would keep the exception, and with its traceback the call.
+            _LOG.info("%s: refused a call: %s (%s)", self.account.id, str(problem), event.call, extra=about)
             endpoint.reject(event.call, SIPStatus.NOT_ACCEPTABLE_HERE, now)
             return
         if event.replaces is not None:
