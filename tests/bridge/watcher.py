@@ -13,6 +13,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from sip_bridge.mqtt.contract import Topics
+from tests.peers.mqtt import ThreadedClient
 from tests.published import check_published
 
 TOPICS = Topics()
@@ -59,7 +60,7 @@ def _properties(reply: tuple[str, bytes] | None) -> Properties | None:
 async def watching(host: str, port: int, topic_filter: str, *, topics: Topics = TOPICS) -> AsyncIterator[Watcher]:
     """Subscribe; paho's thread hands each message to the loop. At the end, all that came is held against docs/mqtt."""
     loop = asyncio.get_running_loop()
-    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+    client = ThreadedClient(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
     watcher = Watcher(client)
     subscribed = asyncio.Event()
 
@@ -97,7 +98,4 @@ async def watching(host: str, port: int, topic_filter: str, *, topics: Topics = 
         yield watcher
         check_published(((seen.topic, seen.payload) for seen in watcher.record), topics)
     finally:
-        client.disconnect()
-        await asyncio.to_thread(client.loop_stop)
-        # Without these there is no cycle, so paho closes the sockets of its thread at once, before a collector does.
-        client.on_connect = client.on_subscribe = client.on_message = None
+        await asyncio.to_thread(client.end)

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from sip_bridge.errors import SipBridgeError
@@ -29,6 +28,7 @@ from tests.end_to_end.bridge import TOPICS
 from tests.end_to_end.phone import RTP, CallMoved, Handset, handset
 from tests.peers.asterisk import Asterisk
 from tests.peers.mosquitto import Mosquitto
+from tests.peers.mqtt import ThreadedClient
 from tests.peers.mqtt_wire import MqttWire, Published
 from tests.peers.network import Cable
 from tests.peers.ports import free_ports
@@ -90,7 +90,7 @@ class House:
     cable: Cable
     station: Handset
     kitchen: Handset
-    client: Client
+    client: ThreadedClient
     address: str = ADDRESSES[0]
     rang: set[str] = field(default_factory=set)  # calls that the bridge has answered to, at least by ringing
     told: list[str] = field(default_factory=list)  # what was done, for whoever reads why it failed
@@ -370,11 +370,11 @@ async def house(folder: Path, cable: Cable, chance: random.Random) -> AsyncItera
             )
             for user in ("station", "kitchen")
         ]
-        client = Client(CallbackAPIVersion.VERSION2)
+        client = ThreadedClient(CallbackAPIVersion.VERSION2)
         client.reconnect_delay_set(1, 2)
         client.connect_async("127.0.0.1", broker.port, keepalive=5)
         client.loop_start()
-        stack.callback(client.loop_stop)
+        stack.callback(client.end)
         command = (sys.executable, "-u", "-m", "sip_bridge", "run", "-c", str(_configuration(folder, wire, registrar)))
         bridge = Process(*cable.a.inside(*command))
         bridge.start_until("mosquitto_sub")

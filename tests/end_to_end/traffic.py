@@ -69,6 +69,7 @@ class Traffic:
         self.caller = self._party(here, "caller", codecs, lambda _: None)
         self._talkers = {codec: self._party(there, f"talker-{codec}", (codec,), self._talk) for codec in codecs}
         self._codec = cycle(codecs)
+        self._talks: set[asyncio.Task[None]] = set()
         self._others = [
             self._party(there, "busy", codecs, lambda call: call.reject(SIPStatus.BUSY_HERE)),
             self._party(there, "silent", codecs, lambda _: None),
@@ -184,7 +185,9 @@ class Traffic:
         await self.caller.until(lambda: call.state is CallState.ENDED)
 
     def _talk(self, call: VoIPCall) -> None:
-        self.caller.phone.client.start_task(self._answer(call), name=f"talk in {call.call_id}")
+        task = self.caller.phone.client.start_task(self._answer(call), name=f"talk in {call.call_id}")
+        self._talks.add(task)
+        task.add_done_callback(self._talks.discard)
 
     async def _answer(self, call: VoIPCall) -> None:
         await call.answer()
@@ -193,9 +196,14 @@ class Traffic:
             await call.media.play(str(self._sound), loop=True)
 
     async def settle(self) -> None:
-        """Waits until no party has a call, and lets the time pass in which a transaction remembers what it answered."""
+        """Waits until no party has a call and nothing opens a sound for one, then lets transactions forget theirs."""
         for party in (self.caller, *self._talkers.values(), *self._others):
             await party.until(lambda calls=party.phone.calls: not calls)  # type: ignore[misc]
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.gather(*self._talks)
+        for thread in threading.enumerate():
+            if thread.name == "sound":  # it was told to stop when its call ended
+                thread.join(PATIENCE)
         for client in (self.caller.phone.client, self._there):
             client.endpoint.tick(client.now + LINGERING)
             client.flush()

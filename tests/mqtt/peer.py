@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
+from paho.mqtt.client import ConnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -19,6 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from sip_bridge.mqtt.broker import BrokerSettings, EmbeddedBroker
+from tests.peers.mqtt import ThreadedClient
 
 V3, V5 = MQTTProtocolVersion.MQTTv311, MQTTProtocolVersion.MQTTv5
 PATIENCE = 5.0  # seconds for something that must happen
@@ -55,7 +56,7 @@ class Peer:
         self.answers: queue.Queue[tuple[ConnectFlags, ReasonCode, Properties | None]] = queue.Queue()
         self.granted: queue.Queue[list[ReasonCode]] = queue.Queue()
         self.ends: queue.Queue[ReasonCode] = queue.Queue()
-        self.client = Client(
+        self.client = ThreadedClient(
             CallbackAPIVersion.VERSION2,
             client_id=self.client_id,
             protocol=version,
@@ -109,8 +110,7 @@ class Peer:
         return came
 
     def disconnect(self, **options: Any) -> None:
-        self.client.disconnect(**options)
-        self.client.loop_stop()
+        self.client.end(**options)
 
     def stop_answering(self) -> None:
         """Hang: the socket stays open and nothing is sent or read any more."""

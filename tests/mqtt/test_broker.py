@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 
 import pytest
-from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -13,6 +12,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tests.mqtt.peer import PATIENCE, V3, V5, Heard, Peer, Peers, as_heard, names, names_and_values, properties
+from tests.peers.mqtt import ThreadedClient
 
 each_version = pytest.mark.parametrize("version", [V3, V5], ids=["v3", "v5"])
 each_pair = pytest.mark.parametrize(
@@ -359,10 +359,9 @@ def test_subscribing_in_a_resumed_session_sends_the_retained_message(
 
 def test_client_without_a_name_is_given_one(port: int) -> None:
     answers: queue.Queue[Properties | None] = queue.Queue()
-    client = Client(CallbackAPIVersion.VERSION2, client_id="", protocol=V5)
+    client = ThreadedClient(CallbackAPIVersion.VERSION2, client_id="", protocol=V5)
     client.on_connect = lambda _c, _d, _flags, _reason, granted: answers.put(granted)
     client.connect("127.0.0.1", port)
     client.loop_start()
     assert names_and_values(answers.get(timeout=PATIENCE))["AssignedClientIdentifier"].startswith("auto-")
-    client.disconnect()
-    client.loop_stop()
+    client.end()

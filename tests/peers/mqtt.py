@@ -29,6 +29,16 @@ class Recorded:
     qos: int = 1
 
 
+class ThreadedClient(Client):
+    """paho's client in a thread of its own, which leaves no socket open when it has ended."""
+
+    def end(self, **options: Any) -> None:
+        """Disconnect, stop the thread, and close what paho leaves to the garbage collector: it wakes by two sockets."""
+        self.disconnect(**options)
+        self.loop_stop()
+        self._reset_sockets()
+
+
 class MqttRecorder:
     """Subscribes, and keeps every message in the order of arrival: `async with MqttRecorder(port) as recorder`."""
 
@@ -48,7 +58,7 @@ class MqttRecorder:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._subscribed: asyncio.Future[None] = self._loop.create_future()
-        self._client = Client(CallbackAPIVersion.VERSION2, client_id=self._name, protocol=self._version)
+        self._client = ThreadedClient(CallbackAPIVersion.VERSION2, client_id=self._name, protocol=self._version)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda _c, _u, _m, _r, _p: self._in_loop(_resolve, self._subscribed, None)
         self._client.on_publish = lambda _c, _u, mid, _r, _p: self._in_loop(self._published, mid)
@@ -62,8 +72,7 @@ class MqttRecorder:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        self._client.disconnect()
-        await asyncio.to_thread(self._client.loop_stop)
+        await asyncio.to_thread(self._client.end)
 
     async def wait_for(self, predicate: Callable[[Recorded], bool], *, within: float = 5, since: int = 0) -> Recorded:
         """The first message from number `since` on that fits, whether it came already or comes `within` seconds."""
