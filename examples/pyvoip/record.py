@@ -5,7 +5,6 @@ python record.py SERVER PORT USER PASSWORD FILE
 
 import signal
 import sys
-import threading
 import wave
 
 from sip_bridge.pyvoip.credentials import CredentialsManager
@@ -34,10 +33,9 @@ if __name__ == "__main__":
     credentials = CredentialsManager()
     credentials.add(user, password)
     phone = VoIPPhone(VoIPPhoneParameter(server, int(port), user, credentials, bind_port=0, call_class=Call))
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    end = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, end)  # also in the phone's threads: one of them could take it unseen
     phone.start()
     print(phone.get_status(), flush=True)
-    stop.wait()
+    signal.sigwait(end)
     phone.stop()
