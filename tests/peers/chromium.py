@@ -43,7 +43,8 @@ _FIND = """
     for (let inner; (inner = hit?.shadowRoot?.elementFromPoint(x, y)) && inner !== hit; ) hit = inner;
     const [before, now] = [last, `${selector} ${x} ${y}`];
     last = now;
-    return !sought.disabled && sought.contains(hit) && before === now && [x, y];
+    while (hit && hit !== sought) hit = hit.parentNode ?? hit.host; // a button's shadow tree belongs to it
+    return !sought.disabled && hit === sought && before === now && [x, y];
   };
   window.attempt = (look) => {
     try {

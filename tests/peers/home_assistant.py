@@ -34,6 +34,7 @@ http:
 frontend:
 config:
 api:
+automation: !include automations.yaml
 media_source:
 stand_in_voice:
 logger:
@@ -157,7 +158,10 @@ class HomeAssistant:
             flows = (change["flow"] for change in changes if change["type"] != "removed")
             return next((flow for flow in flows if flow["handler"] == handler), None)
 
-        return await self._first({"type": "config_entries/flow/subscribe"}, of_handler, f"{handler} flow", within)
+        async def now() -> dict[str, Any] | None:
+            return next(iter(await self.flows_in_progress(handler)), None)
+
+        return await self._first({"type": "config_entries/flow/subscribe"}, of_handler, f"{handler} flow", within, now)
 
     async def config_entries(self, domain: str = "sip_phone") -> list[dict[str, Any]]:
         """What is set up, with its `state` (`loaded`, ...)."""
@@ -175,6 +179,16 @@ class HomeAssistant:
         async with self._websocket() as socket:
             entities = await _ask(socket, 1, {"type": "config/entity_registry/list"})
         return [entity for entity in entities if entity["platform"] == platform]
+
+    async def add_automation(self, blueprint: str, **inputs: Any) -> None:
+        """An automation from one of our blueprints, that works when this returns; its entity is named like it."""
+        path = Path("blueprints", "automation", "sip_phone", f"{blueprint}.yaml")
+        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CHECKOUT / path, self.folder / path)
+        used = {"path": f"sip_phone/{blueprint}.yaml", "input": inputs}
+        automation = {"alias": blueprint, "use_blueprint": used}
+        await self.request("POST", f"/api/config/automation/config/{blueprint}", automation)
+        await self.wait_for_state(f"automation.{blueprint}", "on")
 
     async def add_dashboard(self, url_path: str, *cards: dict[str, Any]) -> None:
         """A dashboard of one view with these cards, at `/url_path/0`."""
@@ -296,6 +310,7 @@ class HomeAssistant:
         storage.mkdir(parents=True)
         (storage / "onboarding").write_text(json.dumps(_ONBOARDING))
         (self.folder / "configuration.yaml").write_text(_CONFIGURATION.format(host=self.host, port=self.port))
+        (self.folder / "automations.yaml").write_text("[]")
         stand_ins = self.folder / "stand_ins"
         stand_ins.mkdir()
         for name, content in _STAND_INS.items():
