@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from homeassistant.components.event import EventEntity, EventExtraStoredData
 from homeassistant.const import MAX_LENGTH_STATE_STATE
-from homeassistant.core import callback
+from homeassistant.core import State, callback
 from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.entity import Entity, EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
@@ -101,6 +102,32 @@ class RememberingEntity(LineEntity, RestoreEntity):
     @abstractmethod
     def recall(self, remembered: Mapping[str, Any]) -> None:
         """Take what was stored, or an empty mapping."""
+
+
+@dataclass
+class StoredEvent(EventExtraStoredData):
+    """What Home Assistant stores of an event entity, and when it fired."""
+
+    fired_at: str | None
+
+
+class RememberingEventEntity(EventEntity):
+    """An event entity that knows when it fired last, be it unavailable when Home Assistant stops.
+
+    Home Assistant takes that time from the state it stored, which then is `unavailable`.
+    """
+
+    @property
+    def extra_restore_state_data(self) -> StoredEvent:
+        """What is stored."""
+        event = super().extra_restore_state_data
+        return StoredEvent(event.last_event_type, event.last_event_attributes, self.state)
+
+    async def async_get_last_state(self) -> State | None:
+        """The stored state, as it would be of an entity that is available."""
+        state, data = await super().async_get_last_state(), await self.async_get_last_extra_data()
+        fired_at = None if data is None else data.as_dict().get("fired_at")
+        return state if state is None or fired_at is None else State(state.entity_id, fired_at, state.attributes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Final
 
-from homeassistant.components.event import DoorbellEventType, EventDeviceClass, EventEntity
+from homeassistant.components.event import DoorbellEventType, EventDeviceClass
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
@@ -22,7 +22,7 @@ from .contract import (
     Remote,
 )
 from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
-from .entity import LineEntity, async_add_lines, shortened
+from .entity import LineEntity, RememberingEventEntity, async_add_lines, shortened
 from .state import TALKING, is_missed
 from .station_entities import StationDoorbell, async_add_stations
 
@@ -58,7 +58,7 @@ async def async_setup_entry(
     )
 
 
-class LineEventEntity(LineEntity, EventEntity):
+class LineEventEntity(LineEntity, RememberingEventEntity):
     """An event entity of one line."""
 
     async def async_added_to_hass(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from homeassistant.components.binary_sensor import BinarySensorEntity
 from homeassistant.components.button import ButtonEntity
-from homeassistant.components.event import DoorbellEventType, EventDeviceClass, EventEntity
+from homeassistant.components.event import DoorbellEventType, EventDeviceClass
 from homeassistant.core import callback
 from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
@@ -14,7 +14,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .contract import Direction, Event
 from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
 from .door_station import DoorStation, OpenedBy, async_open, door_stations, ringing_call
-from .entity import LineEntity, shortened
+from .entity import LineEntity, RememberingEventEntity, shortened
 
 
 class StationEntity(LineEntity):
@@ -27,7 +27,7 @@ class StationEntity(LineEntity):
         self._attr_device_info = DeviceInfo(identifiers={station.identifier})
 
 
-class StationDoorbell(StationEntity, EventEntity):
+class StationDoorbell(StationEntity, RememberingEventEntity):
     """Rings when this station calls."""
 
     _attr_translation_key = "doorbell"

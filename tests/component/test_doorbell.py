@@ -86,3 +86,19 @@ async def test_a_reload_while_it_rings_keeps_the_last_ring_and_is_no_new_one(
     assert ringing_still is not None
     assert (after.state, after.attributes, len(rang)) == (before.state, before.attributes, 1)
     assert ringing_still.state == "on"
+
+
+async def test_home_assistant_restarted_while_the_bridge_is_away_knows_the_last_ring(
+    hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry
+) -> None:
+    await ring(hass, phone)
+    before = hass.states.get("event.door_doorbell")
+    phone.die()
+    await hass.async_block_till_done()
+    await hass.config_entries.async_reload(entry.entry_id)
+    phone.start(DOOR, PBX)
+    await hass.async_block_till_done()
+    after = hass.states.get("event.door_doorbell")
+    assert before is not None
+    assert after is not None
+    assert (after.state, after.attributes) == (before.state, before.attributes)
