@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sip_bridge import config
 from sip_bridge.config import BridgeSettings, Config, EmbeddedMQTT, ExternalMQTT, load, redacted, yaml_file
+from sip_bridge.config.accounts import DIRECT, REGISTERED
 from sip_bridge.errors import ConfigError
 from sip_bridge.media.sdes import SRTPPolicy
 from sip_bridge.phone.settings import (
@@ -894,7 +894,7 @@ _JUNK: Final = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
     max_leaves=12,
 )
-_KEYS: Final = st.sampled_from(sorted({str(key) for key in {**config._DIRECT, **config._REGISTERED}}))
+_KEYS: Final = st.sampled_from(sorted({str(key) for key in {**DIRECT, **REGISTERED}}))
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -6,7 +6,6 @@ from typing import Any, Final
 import voluptuous as vol
 
 from sip_bridge.config import validators as valid
-from sip_bridge.config.yaml_file import Value
 from sip_bridge.phone.settings import RecordingSettings
 
 _MIB: Final = 1 << 20
@@ -19,13 +18,6 @@ def _mebibytes(low: int, high: int) -> valid.Validator:
     return lambda value: number(value) * _MIB
 
 
-def _folder(value: Value) -> Path:
-    try:
-        return Path(valid.text(value)).expanduser()
-    except RuntimeError as error:  # ~nobody
-        raise valid.Unexpected("expected a folder") from error
-
-
 def recording_settings(values: dict[str, Any], *, beside: Path, state_dir: Path) -> RecordingSettings:
     """What `RECORDING` gave, its folder ``beside`` the configuration."""
     folder = beside / values["folder"] if "folder" in values else state_dir / _DEFAULT_FOLDER
@@ -35,7 +27,7 @@ def recording_settings(values: dict[str, Any], *, beside: Path, state_dir: Path)
 RECORDING: Final = valid.section(
     dict,
     {
-        vol.Optional("folder"): _folder,
+        vol.Optional("folder"): valid.folder,
         vol.Optional("max_seconds"): valid.integer(1, _LONGEST),
         vol.Optional("max_size"): _mebibytes(1, 10_000_000),
         vol.Optional("min_free"): _mebibytes(0, 10_000_000),

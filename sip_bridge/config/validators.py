@@ -8,16 +8,19 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import voluptuous as vol
 
 from sip_bridge.config.yaml_file import Value, shown
+from sip_bridge.mqtt import contract
 from sip_bridge.phone.settings import Network, Secret
 
 MAX_TEXT: Final = 256  # characters of one value
 
 Validator = Callable[[Any], Any]
+Keys = Mapping[vol.Marker, Validator]
 
 _HOST: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _USER: Final = re.compile(r"[A-Za-z0-9_.!~*'()&=+$,;?/%-]+")  # RFC 3261 §25.1 user
@@ -139,6 +142,24 @@ def network(value: Value) -> Network:
         raise Unexpected("expected a network like 192.168.1.0/24") from error
 
 
+def _path(what: str) -> Validator:
+    def validate(value: Value) -> Path:
+        try:
+            return Path(text(value)).expanduser()
+        except RuntimeError as error:  # ~nobody
+            raise Unexpected(f"expected {what}") from error
+
+    return validate
+
+
+file: Final = _path("a file")
+folder: Final = _path("a folder")
+
+port: Final = integer(1, 65535)
+host_name: Final = matching(is_host, "a host name or an IP address")
+identifier: Final = matching(contract.is_valid_id, "an id of a-z, 0-9, _ and - (not 'discovery')")
+
+
 def list_of(item: Validator, *, at_least: int = 0) -> Validator:
     """Like voluptuous's own list, except that it reports the problems of every item, not of the first bad one."""
 
@@ -193,7 +214,7 @@ def required(key: str, what: str) -> vol.Required:
     return vol.Required(key, msg=f"missing: {what}")
 
 
-def section(build: Callable[..., Any], keys: Mapping[vol.Marker, Validator]) -> Validator:
+def section(build: Callable[..., Any], keys: Keys) -> Validator:
     """A mapping that ``build`` makes a value of; an empty value counts as a key that was left out."""
     known = {str(key) for key in keys}
     schema = vol.Schema(dict(keys), extra=vol.REMOVE_EXTRA)

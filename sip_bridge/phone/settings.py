@@ -224,21 +224,13 @@ class RejectWith:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DirectAccount:
-    """A line that is called by address, without a PBX: ``sip:<user>@<this host>``, an alias, or no user at all.
-
-    ``transport`` is what it calls over where a SIP URI does not say.
-    """
+class _AnyAccount:
+    """What every account has."""
 
     id: str
     name: str
     user: str
-    aliases: tuple[str, ...] = ()
-    username: str | None = None  # of callers; None: the account's user
-    password: Secret | None = field(default=None, repr=False)  # that callers have to know; None: nobody is asked
-    algorithms: tuple[str, ...] = ("SHA-256", "MD5")  # the preferred one first; an old device may know MD5 only
     transport: str = "udp"
-    allow_from: tuple[Network, ...] = PRIVATE_NETWORKS
     allow_dial: tuple[str, ...] = ("*",)
     block_dial: tuple[str, ...] = ()
     call_from: CallFrom = CallFrom()
@@ -261,15 +253,26 @@ class DirectAccount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegisteredAccount:
+class DirectAccount(_AnyAccount):
+    """A line that is called by address, without a PBX: ``sip:<user>@<this host>``, an alias, or no user at all.
+
+    ``transport`` is what it calls over where a SIP URI does not say.
+    """
+
+    aliases: tuple[str, ...] = ()
+    username: str | None = None  # of callers; None: the account's user
+    password: Secret | None = field(default=None, repr=False)  # that callers have to know; None: nobody is asked
+    algorithms: tuple[str, ...] = ("SHA-256", "MD5")  # the preferred one first; an old device may know MD5 only
+    allow_from: tuple[Network, ...] = PRIVATE_NETWORKS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredAccount(_AnyAccount):
     """A line at a registrar: a FRITZ!Box, a PBX or a trunk; ``expires`` in seconds is what we ask for.
 
     ``message_waiting``: True subscribes to the mailbox, None hears what the PBX tells unasked, False not even that.
     """
 
-    id: str
-    name: str
-    user: str
     server: str
     port: int | None = None
     auth_user: str | None = None
@@ -277,30 +280,10 @@ class RegisteredAccount:
     realm: str | None = None
     credentials: tuple[RealmCredentials, ...] = ()
     min_algorithm: str = "MD5"
-    transport: str = "udp"
     expires: int = 300
     keep_alive: int | None = None  # seconds; None: as a NAT or a connection needs it; 0: never
     outbound_proxy: str | None = None
     message_waiting: bool | None = None
-    allow_dial: tuple[str, ...] = ("*",)
-    block_dial: tuple[str, ...] = ()
-    call_from: CallFrom = CallFrom()
-    do_not_disturb: bool = False
-    auto_answer: AutoAnswer = AutoAnswer()
-    ring_timeout: float = RING_TIMEOUT  # seconds that an incoming call rings
-    reject_with: RejectWith = RejectWith()
-    output_volume: float = 1.0  # 0.0 to 2.0, of what we send
-    accept_transfers: bool = False  # whether the other party of a call may have us call somebody else
-    max_duration: float = MAX_DURATION  # seconds from the answer on
-    media_timeout: float = MEDIA_TIMEOUT  # seconds without a packet after which the sound is lost; 0: never
-    media_lost: MediaLostAction = "hangup"
-    contacts: tuple[Contact, ...] = ()
-    codecs: tuple[str, ...] = field(default_factory=default_codecs)  # by preference
-    srtp: SRTPPolicy = SRTPPolicy.OFF
-    dtmf: DTMFSettings = DTMFSettings()
-    door: DoorSettings | None = None  # None: there is no code
-    ring: RingSettings | None = None
-    record: RecordPolicy = "on_request"
 
 
 Account = DirectAccount | RegisteredAccount
