@@ -13,6 +13,7 @@ from sip_bridge import __version__
 from sip_bridge.bridge import home_assistant, translate
 from sip_bridge.bridge.broker import broker_settings, mqtt_settings
 from sip_bridge.bridge.counters import COUNTERS
+from sip_bridge.bridge.inbox import Inbox
 from sip_bridge.bridge.journal import Journal
 from sip_bridge.bridge.log import MQTTLogHandler
 from sip_bridge.bridge.publisher import Publisher
@@ -24,7 +25,7 @@ from sip_bridge.config import Config, EmbeddedMQTT, redacted
 from sip_bridge.errors import ConfigError, InvalidStateError
 from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.broker import EmbeddedBroker
-from sip_bridge.mqtt.contract import AccountTopic, BridgeTopic, ErrorCode, Response, Topics
+from sip_bridge.mqtt.contract import Topics
 from sip_bridge.mqtt.outbox import Outbox
 from sip_bridge.mqtt.session import InboundMessage, MQTTSession, MQTTSettings
 from sip_bridge.phone.client import SIPClient
@@ -37,7 +38,6 @@ _LOG = logging.getLogger(__name__)
 _PACKAGE_LOG: Final = logging.getLogger("sip_bridge")
 HEALTH_INTERVAL: Final = 60.0  # seconds
 MAX_PROBLEMS: Final = 20  # of a wrong configuration that are told
-MAX_REQUESTS: Final = 64  # requests being carried out at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,9 @@ class Bridge:
         self.topics = Topics(base=config.mqtt.base_topic, bridge=config.bridge.id)
         self.phones = {account.id: VoIPPhone(client, account, listener=self._tell) for account in config.accounts}
         self._leaving: set[VoIPPhone] = set()  # of removed accounts, until their last call is over
-        self._requests = Requests(self.phones, bridge=self, clock=time.time)
+        self._inbox = Inbox(
+            self.topics, Requests(self.phones, bridge=self, clock=time.time), client, publish=self._publish
+        )
         self._reloading = asyncio.Lock()
         self._is_signaled = False
         self.restart_wanted = asyncio.Event()
@@ -82,10 +84,7 @@ class Bridge:
         self._journal = Journal()
         self._doorbell = Doorbell(self.phones)
         self.settings = SettingsStore(config.state_dir / f"settings-{config.bridge.id}.json")
-        self._in_progress = 0
-        self._is_flooded = False
         self._is_serving = False
-        self.dropped_requests = 0
 
     def session(self, settings: MQTTSettings) -> MQTTSession:
         """The MQTT session that this bridge speaks through."""
@@ -174,7 +173,7 @@ class Bridge:
         own = {
             "dropped_events": self._mqtt.dropped,
             "refused_messages": self._mqtt.refused,
-            "dropped_requests": self.dropped_requests,
+            "dropped_requests": self._inbox.dropped,
             "untraced_messages": self._trace.dropped,
         }
         return dict(sorted((dict.fromkeys(COUNTERS, 0) | dict(self._client.endpoint.counters) | own).items()))
@@ -295,76 +294,9 @@ class Bridge:
         self.settings.keep(phone.account, settings)
         await self.settings.written()
 
-    # --- requests ---
-
     def _received(self, message: InboundMessage) -> None:
-        topic = self.topics.parse(message.topic)
-        if not self._is_serving or topic is None or topic.kind != "request" or topic.name is None:
-            return
-        if message.retained:
-            _LOG.warning("dropped a retained request on %s: a broker would replay it at each start", message.topic)
-            self.dropped_requests += 1
-        elif self._in_progress >= MAX_REQUESTS:
-            self._refuse(topic, topic.name, message)
-        else:
-            self._in_progress += 1
-            verb = topic.name
-            failure = Response.failed(
-                ErrorCode.INTERNAL_ERROR, "a bug: see the log", contract.transaction_of(message.payload)
-            )
-            self._client.start_task(
-                self._carry_out(topic, verb, message),
-                name=f"request {message.topic}",
-                on_error=lambda: self._respond(topic, verb, message, failure),
-            )
-
-    def _refuse(self, topic: AccountTopic | BridgeTopic, verb: str, message: InboundMessage) -> None:
-        """Said once in the log: each line of it would be an MQTT message more in a flood."""
-        text = f"{MAX_REQUESTS} requests are in progress"
-        if not self._is_flooded:
-            _LOG.warning("refused a request on %s: %s", message.topic, text)
-        self._is_flooded = True
-        self.dropped_requests += 1
-        self._respond(
-            topic,
-            verb,
-            message,
-            Response.failed(ErrorCode.BUSY, text, contract.transaction_of(message.payload)),
-        )
-
-    async def _carry_out(self, topic: AccountTopic | BridgeTopic, verb: str, message: InboundMessage) -> None:
-        try:
-            match topic:
-                case AccountTopic(account=account):
-                    response = await self._requests.answer_account(account, verb, message.payload)
-                case BridgeTopic():
-                    response = await self._requests.answer_bridge(verb, message.payload)
-        finally:
-            self._in_progress -= 1
-            self._is_flooded = self._is_flooded and self._in_progress > 0
-        self._respond(topic, verb, message, response)
-
-    def _respond(
-        self, topic: AccountTopic | BridgeTopic, verb: str, message: InboundMessage, response: Response
-    ) -> None:
-        text = contract.encode(response, time.time())
-        usual, asked_for = self._answer_topic(topic, verb), message.response_topic
-        if contract.verb_is_well_formed(verb) and asked_for != usual:
-            self._publish(usual, text)
-        if asked_for is not None and self._may_answer_at(asked_for):
-            self._publish(asked_for, text, correlation_data=message.correlation_data)
-
-    def _answer_topic(self, topic: AccountTopic | BridgeTopic, verb: str) -> str:
-        match topic:
-            case AccountTopic(account=account):
-                return self.topics.of_account(account, "response", verb)
-            case BridgeTopic():
-                return self.topics.of_bridge("response", verb)
-
-    def _may_answer_at(self, topic: str) -> bool:
-        """A requester may name any topic for its answer, but none of the bridge's own, or answers would be requests."""
-        own = self.topics.parse(topic)
-        return own is None or own.kind == "response"
+        if self._is_serving:
+            self._inbox.receive(message)
 
     def _publish(self, topic: str, payload: str, *, qos: int = 1, correlation_data: bytes | None = None) -> None:
         self._mqtt.publish(topic, payload, qos=qos, correlation_data=correlation_data)

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from sip_bridge.bridge.inbox import MAX_REQUESTS
 from sip_bridge.bridge.repeats import REPEAT_WINDOW, TRANSACTIONS_KEPT, Repeats
-from sip_bridge.bridge.service import MAX_REQUESTS, Running, running
+from sip_bridge.bridge.service import Running, running
 from sip_bridge.mqtt import contract
 from sip_bridge.mqtt.contract import Response
 from sip_bridge.phone.call import CallState
