@@ -23,7 +23,7 @@ from sip_bridge.sip.line import Line
 
 _LOG = logging.getLogger(__name__)
 ADDRESS_CHECK: Final = 15.0  # seconds between two looks at our address towards each registrar
-STOP_TIMEOUT: Final = 2.0  # seconds that stopping waits for BYE and REGISTER to be answered
+STOP_TIMEOUT: Final = 2.0  # seconds that stopping waits for BYE and REGISTER to be answered, and then for its tasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +64,12 @@ class SIPClient:
         self.transports = Transports(settings, self)
         self._resolver = Resolver(reaches=self.transports.reaches)
         self._tasks = asyncio.TaskGroup()
+        self._unfinished: set[asyncio.Task[None]] = set()
         self._users: dict[str, LineUser] = {}
         self._user_of: dict[str, LineUser] = {}  # a call stays with the user that its line had
         self._flushing = False
         self._timer: asyncio.TimerHandle | None = None
+        self._is_closing = False
         self._watch: asyncio.TimerHandle | None = None
         self._network = NetworkWatch(self._network_changed)
         self._quiet: asyncio.Event | None = None
@@ -91,8 +93,8 @@ class SIPClient:
         """Wait, bounded, until what was sent last is answered; then close."""
         if kind is None:
             await self._settle()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._is_closing = True
+        self._set_timer()
         if self._watch is not None:
             self._watch.cancel()
         self._network.stop()
@@ -100,6 +102,8 @@ class SIPClient:
             user.close()
         await self.recorder.close()
         await self.transports.close()
+        if kind is None:
+            await self._finish_tasks()
         await self._tasks.__aexit__(kind, error, traceback)
 
     async def _settle(self) -> None:
@@ -110,6 +114,13 @@ class SIPClient:
                 await self._quiet.wait()
         except TimeoutError:
             _LOG.debug("stopped with a request unanswered")
+
+    async def _finish_tasks(self) -> None:
+        """One that waits for a peer would wait for ever: no timer tells it any more that none will answer."""
+        if self._unfinished:
+            _, waiting = await asyncio.wait(self._unfinished, timeout=STOP_TIMEOUT)
+            for task in waiting:
+                task.cancel()
 
     def _check_quiet(self) -> None:
         if self._quiet is not None and not self.endpoint.has_open_requests:
@@ -211,14 +222,17 @@ class SIPClient:
         self, work: Coroutine[object, object, None], *, name: str, on_error: Callable[[], None] = lambda: None
     ) -> asyncio.Task[None]:
         """Run something that ends with the client at the latest; its failure is logged, told, and ends nothing else."""
-        return self._tasks.create_task(_guarded(work, name, on_error), name=name)
+        task = self._tasks.create_task(_guarded(work, name, on_error), name=name)
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
+        return task
 
     def forget_call(self, call: str) -> None:
         """The call is over and its phone has seen it."""
         self._user_of.pop(call, None)
 
     def _set_timer(self) -> None:
-        deadline = self.endpoint.next_deadline
+        deadline = None if self._is_closing else self.endpoint.next_deadline
         if self._timer is not None:
             if self._timer.when() == deadline:
                 return

@@ -133,9 +133,7 @@ class VoIPPhone:
                 else:
                     call.hangup()
         self.client.remove_line(self.account.id)
-        for waiting in self._outcomes.values():
-            if not waiting.done():
-                waiting.set_exception(InvalidStateError(f"there is no account {self.account.id!r} any more"))
+        self._abandon(f"there is no account {self.account.id!r} any more")
 
     def stop(self) -> None:
         """Hang up every call, unsubscribe and deregister; the client waits, bounded, for the answers."""
@@ -157,6 +155,7 @@ class VoIPPhone:
         """See `LineUser`: a call whose last words nobody acknowledged still has its sockets."""
         for call in list(self.calls.values()):  # one with an announcement that is to end with it is over then
             call.media.close()
+        self._abandon("the phone has stopped")
 
     def register(self) -> None:
         """Register now, and stay registered; InvalidStateError for a direct line."""
@@ -294,6 +293,12 @@ class VoIPPhone:
         waiting = self._outcomes.get(request)
         if waiting is not None and not waiting.done():
             waiting.set_result(outcome)
+
+    def _abandon(self, why: str) -> None:
+        """Nothing that is still to come will be answered."""
+        for waiting in self._outcomes.values():
+            if not waiting.done():
+                waiting.set_exception(InvalidStateError(why))
 
     def may_dial(self, target: str) -> bool:
         """Whether the account lets a number or SIP URI be called; see `screening`."""
