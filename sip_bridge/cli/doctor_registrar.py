@@ -12,7 +12,8 @@ from sip_bridge.cli.findings import Finding, hint, ok, problem
 from sip_bridge.config import Config
 from sip_bridge.errors import RemoteProtocolError, SipBridgeError
 from sip_bridge.phone.client import SIPClient, WireMessage
-from sip_bridge.phone.phone import VoIPPhone, line_of
+from sip_bridge.phone.lines import line_of
+from sip_bridge.phone.phone import VoIPPhone
 from sip_bridge.phone.resolver import Resolver, Target
 from sip_bridge.phone.settings import RegisteredAccount, SIPSettings
 from sip_bridge.sip.events import OptionsAnswered, RegistrationState

@@ -11,11 +11,9 @@ from sip_bridge.errors import (
     InvalidAccountInfoError,
     InvalidStateError,
     LocalProtocolError,
-    NegotiationError,
     SipBridgeError,
 )
 from sip_bridge.media.codec import check_codecs
-from sip_bridge.media.negotiation import check_offer
 from sip_bridge.media.sdes import SRTPPolicy
 from sip_bridge.phone.announcement import Announcement
 from sip_bridge.phone.call import VoIPCall
@@ -24,12 +22,12 @@ from sip_bridge.phone.codes import CodeLock
 from sip_bridge.phone.door import DoorOpener
 from sip_bridge.phone.events import CallChanged, CallFinished, PhoneEvent
 from sip_bridge.phone.hunt import Hunt
+from sip_bridge.phone.lines import line_of
 from sip_bridge.phone.media import MediaSession
+from sip_bridge.phone.reception import Reception
 from sip_bridge.phone.rtp_transport import new_srtp_context
-from sip_bridge.phone.screening import IncomingCall, Refuse, Ring, may_dial, screen
+from sip_bridge.phone.screening import may_dial
 from sip_bridge.phone.settings import Account, DirectAccount, LineSettings, RegisteredAccount
-from sip_bridge.phone.transport.addresses import without_interface
-from sip_bridge.sip.digest import Credentials
 from sip_bridge.sip.events import (
     CallPlaced,
     CallReceived,
@@ -46,10 +44,9 @@ from sip_bridge.sip.events import (
     SubscriptionChanged,
 )
 from sip_bridge.sip.fields import NameAddr
-from sip_bridge.sip.flow import Flow, Hop
-from sip_bridge.sip.line import DirectLine, Line, RegisteredLine
+from sip_bridge.sip.flow import Flow
 from sip_bridge.sip.status import SIPStatus
-from sip_bridge.sip.uri import SIPURI, parse_host_port
+from sip_bridge.sip.uri import SIPURI
 
 _LOG = logging.getLogger(__name__)
 Listener = Callable[["VoIPPhone", PhoneEvent], None]
@@ -69,6 +66,7 @@ class VoIPPhone:
         self.settings = LineSettings.of(account)
         self.codes = CodeLock(account.dtmf.codes)
         self.door = DoorOpener(self)
+        self._reception = Reception(self)
         self.hunts: list[Hunt] = []
         self.followers: list[Callable[[PhoneEvent], None]] = []  # who waits for something; see `following`
         self.calls: dict[str, VoIPCall] = {}
@@ -212,7 +210,7 @@ class VoIPPhone:
         if hop.host in ("0.0.0.0", "::"):  # noqa: S104  # compared, not bound
             raise LocalProtocolError("that address is nobody's")
         flow = await self.client.flow_towards(hop)
-        media = self._media(flow, codecs=codecs)
+        media = self.media_session(flow, codecs=codecs)
         await media.open()
         try:
             call_id = endpoint.invite(
@@ -335,75 +333,19 @@ class VoIPPhone:
             case MessageReceived() | MessagesWaiting() | SubscriptionChanged() | DialogStateReceived():
                 self.tell(event)
             case CallReceived():
-                self._received(event)
+                self._reception.receive(event)
             case CallPlaced(call=call_id, remote=remote):
                 self.calls[call_id].remote = remote
                 self.tell(CallChanged(call=self.calls[call_id]))
             case _:
                 self.calls[event.call].handle(event)
 
-    def _received(self, event: CallReceived) -> None:
-        caller = IncomingCall(
-            caller=event.caller,
-            claimed=event.remote,
-            host=event.flow.remote[0],
-            is_replacing=event.replaces is not None,
-        )
-        match screen(self.account, self.settings, caller):
-            case Refuse() as refusal:
-                self._refuse(event, refusal)
-            case Ring() as verdict:
-                self._let_in(event, verdict)
+    # --- for its calls ---
 
-    def _refuse(self, event: CallReceived, refusal: Refuse) -> None:
-        """Only the call's end is told."""
-        self.calls[event.call] = VoIPCall(
-            self,
-            call_id=event.call,
-            is_incoming=True,
-            remote=event.caller.address,
-            media=self._media(event.flow),
-            refusal=refusal.reason,
-        )
-        self.client.endpoint.reject(event.call, refusal.status, self.client.now)
-
-    def _let_in(self, event: CallReceived, verdict: Ring) -> None:
-        named, problem = None, None
-        try:
-            named = check_offer(event.offer, codecs=self.account.codecs, srtp=self.account.srtp)
-        except NegotiationError as error:
-            problem = error
-        call = VoIPCall(
-            self,
-            call_id=event.call,
-            is_incoming=True,
-            remote=event.caller.address,
-            media=self._media(event.flow, named),
-            offer=event.offer,
-        )
-        self.calls[event.call] = call
-        self.tell(CallChanged(call=call))
-        with contextlib.suppress(InvalidStateError):  # the listener has refused it by now
-            self._respond(call, event, verdict, problem)
-
-    def _respond(self, call: VoIPCall, event: CallReceived, verdict: Ring, problem: NegotiationError | None) -> None:
-        endpoint, now = self.client.endpoint, self.client.now
-        if problem is not None:
-            about = {"account": self.account.id, "call_id": event.call}
-            # As text: whoever keeps the line would keep the exception, and with its traceback the call.
-            _LOG.info("%s: refused a call: %s (%s)", self.account.id, str(problem), event.call, extra=about)
-            endpoint.reject(event.call, SIPStatus.NOT_ACCEPTABLE_HERE, now)
-            return
-        if event.replaces is not None:
-            self.start_task(_answered(call), name=f"answer {event.call}")
-            return
-        endpoint.ring(event.call, SIPStatus.RINGING, now)
-        call.give_up_after(self.settings.ring_timeout)
-        if verdict.answer_after is not None:
-            call.self_answer.start(verdict.answer_after)
-
-    def _media(self, flow: Flow, named: str | None = None, *, codecs: tuple[str, ...] | None = None) -> MediaSession:
-        """``named`` is where the other party wants to hear us, as far as that is known."""
+    def media_session(
+        self, flow: Flow, named: str | None = None, *, codecs: tuple[str, ...] | None = None
+    ) -> MediaSession:
+        """The sound of a new call; ``named`` is where the other party wants to hear us, as far as that is known."""
         local_host, told = self.client.transports.media_hosts(flow, named)
         session = MediaSession(
             local_host=local_host,
@@ -417,8 +359,6 @@ class VoIPPhone:
         )
         session.volume = self.settings.output_volume
         return session
-
-    # --- for its calls ---
 
     def tell(self, event: PhoneEvent) -> None:
         """Tell the listener, and whoever waits for news."""
@@ -435,61 +375,3 @@ class VoIPPhone:
     def start_task(self, work: Coroutine[object, object, None], *, name: str) -> asyncio.Task[None]:
         """Run something for a call; it is owned by the client."""
         return self.client.start_task(work, name=name)
-
-
-async def _answered(call: VoIPCall) -> None:
-    """A call that takes the place of another is answered at once (RFC 3891 §3); it may be over already."""
-    with contextlib.suppress(InvalidStateError, NegotiationError):
-        await call.answer()
-
-
-def line_of(account: Account) -> Line:
-    """The core's view of an account."""
-    match account:
-        case DirectAccount():
-            return DirectLine(
-                id=account.id,
-                user=account.user,
-                display_name=account.name,
-                aliases=account.aliases,
-                transport=None if account.transport == "udp" else account.transport.upper(),
-                allow_from=account.allow_from,
-                credentials=_callers(account),
-                algorithms=account.algorithms,
-            )
-        case RegisteredAccount():
-            return RegisteredLine(
-                id=account.id,
-                user=account.user,
-                display_name=account.name,
-                domain=without_interface(account.server),
-                registrar=Hop(host=account.server, port=account.port, transport=account.transport.upper()),
-                credentials=Credentials(username=account.auth_user or account.user, password=str(account.password)),
-                realm=account.realm,
-                realms=tuple(
-                    (each.realm, Credentials(username=each.username, password=str(each.password)))
-                    for each in account.credentials
-                ),
-                min_algorithm=account.min_algorithm,
-                expires=account.expires,
-                keep_alive=account.keep_alive,
-                outbound_proxy=_proxy_of(account),
-                message_waiting=account.message_waiting,
-            )
-
-
-def _callers(account: DirectAccount) -> Credentials | None:
-    """What callers of a direct line have to know."""
-    if account.password is None:
-        return None
-    return Credentials(username=account.username or account.user, password=str(account.password))
-
-
-def _proxy_of(account: RegisteredAccount) -> SIPURI | None:
-    """``host[:port]`` as a route over the account's transport, without which UDP would be meant."""
-    if account.outbound_proxy is None:
-        return None
-    is_ipv6 = account.outbound_proxy.count(":") > 1 and "[" not in account.outbound_proxy
-    host, port = parse_host_port(f"[{account.outbound_proxy}]" if is_ipv6 else account.outbound_proxy)
-    transport = () if account.transport == "udp" else (("transport", account.transport),)
-    return SIPURI(host=host, port=port, params=(*transport, ("lr", None)))
