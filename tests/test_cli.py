@@ -46,10 +46,11 @@ async def outcome(*arguments: str) -> tuple[int | None, str, str]:
 
 async def line_with(process: Process, text: str) -> str:
     assert process.stdout is not None
+    assert process.stderr is not None
     async for line in process.stdout:
         if text in line.decode():
             return line.decode()
-    raise AssertionError(f"{text!r} was not printed")
+    raise AssertionError(f"{text!r} was not printed; errors: {(await process.stderr.read()).decode()}")
 
 
 @pytest.fixture

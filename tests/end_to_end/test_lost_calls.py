@@ -36,8 +36,15 @@ class StateFile:
 
     async def has_events(self, count: int) -> None:
         """Wait until so many events are kept."""
+        await self._holds(b'"event": "sip_bridge/home/', count)
+
+    async def has_last_call(self) -> None:
+        """Wait until the record of the last call is kept."""
+        await self._holds(f'"retained": "{LAST_CALL}", "payload"'.encode(), 1)
+
+    async def _holds(self, text: bytes, count: int) -> None:
         async with asyncio.timeout(10):
-            while self._path.read_bytes().count(b'"event": "sip_bridge/home/') != count:  # noqa: ASYNC110
+            while self._path.read_bytes().count(text) != count:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 
 
@@ -90,12 +97,13 @@ async def test_missed_calls_outlive_a_killed_bridge_and_a_broker_that_was_away(
 
 
 async def test_the_last_call_is_retained_again_after_the_broker_and_the_bridge_began_anew(
-    bridge: Bridge, mosquitto: Mosquitto, sipp: Sipp
+    bridge: Bridge, mosquitto: Mosquitto, sipp: Sipp, kept: StateFile
 ) -> None:
     bridge.start()
     async with MqttRecorder(mosquitto.port, LAST_CALL) as recorder:
         await ring(sipp, bridge)
         before = (await recorder.wait_for_topic(LAST_CALL)).payload
+    await kept.has_last_call()
     bridge.kill()
     mosquitto.restart()
     bridge.start()
