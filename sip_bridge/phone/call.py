@@ -5,9 +5,11 @@ import time
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from sip_bridge.errors import InvalidStateError, MediaError, NegotiationError, NotAllowedError, RequestRefusedError
+from sip_bridge.errors import InvalidStateError
 from sip_bridge.phone.announcement import Announcement
 from sip_bridge.phone.auto_answer import SelfAnswer
+from sip_bridge.phone.call_offers import CallOffers
+from sip_bridge.phone.call_playback import CallPlayback
 from sip_bridge.phone.call_recording import CallRecording
 from sip_bridge.phone.connections import CallConnections
 from sip_bridge.phone.events import (
@@ -16,7 +18,6 @@ from sip_bridge.phone.events import (
     CallLimit,
     MediaFound,
     MediaLost,
-    PlaybackEnded,
     Refusal,
     SendMethod,
 )
@@ -24,7 +25,6 @@ from sip_bridge.phone.keys import CallKeys
 from sip_bridge.phone.media import DTMFReceived, MediaEvent, MediaResumed, MediaSession, MediaStopped
 from sip_bridge.phone.outcomes import Outcomes
 from sip_bridge.phone.player import PlaybackFinished
-from sip_bridge.phone.sources import shown_source
 from sip_bridge.phone.transfer import CallTransfer
 from sip_bridge.sip.events import (
     AnswerReceived,
@@ -82,18 +82,16 @@ class VoIPCall:
         self._phone = phone
         self._referrer = referrer
         self._client = phone.client
-        self._offer = offer
-        self._description = b""  # what we said to it
-        self._announcement = announcement
         self._refusal = refusal
         self._limit: CallLimit | None = None
-        self._direction = "sendrecv"  # what we want to flow: sendonly holds the other party
         self._outcomes = Outcomes(phone.client.flush)
         self.transfers = CallTransfer(phone, self, self._outcomes)
         self._timer: asyncio.TimerHandle | None = None  # until it is answered for ringing, then for talking
         self.media = media
         media.on_event = self.handle_media
+        self.offers = CallOffers(phone, self, self._outcomes, offer)
         self.keys = CallKeys(phone, self, self._outcomes)
+        self.playback = CallPlayback(phone, self, announcement)
         self.recording = CallRecording(phone, self)
         self.connections = CallConnections(phone, self)
         self.self_answer = SelfAnswer(phone, self)
@@ -111,8 +109,8 @@ class VoIPCall:
 
     async def answer(self, *, announcement: Announcement | None = None) -> None:
         """Answer a ringing call; NegotiationError when its offer has nothing that we can do: it gets 488."""
-        body = await self._describe()
-        self._announcement = announcement
+        body = await self.offers.describe()
+        self.playback.announcement = announcement
         self._client.endpoint.answer(self.call_id, body, self._client.now)
         self._answered()
         self._client.flush()
@@ -122,7 +120,7 @@ class VoIPCall:
 
         InvalidStateError when the caller made no offer and can't take ours before the answer.
         """
-        body = await self._describe()
+        body = await self.offers.describe()
         await self.media.play(source, loop=loop, volume=volume, enqueue=enqueue)
         if self.state is not CallState.RINGING:  # it is early media already, or was answered meanwhile
             self._phone.tell(CallChanged(call=self))
@@ -136,23 +134,9 @@ class VoIPCall:
         self._move(CallState.EARLY_MEDIA)
         self._client.flush()
 
-    async def _describe(self) -> bytes:
-        """Our half of the session, the same before the answer and in it."""
-        self._require_ringing()
-        await self.media.open()
-        self._require_ringing()
-        if not self._description:
-            try:
-                self._description = self.media.accept_offer(self._offer) if self._offer else self.media.create_offer()
-            except NegotiationError:
-                self._client.endpoint.reject(self.call_id, SIPStatus.NOT_ACCEPTABLE_HERE, self._client.now)
-                self._client.flush()
-                raise
-        return self._description
-
     def reject(self, status: SIPStatus) -> None:
         """Refuse a ringing call."""
-        self._require_ringing()
+        self.require_ringing()
         self._client.endpoint.reject(self.call_id, status, self._client.now)
         self._client.flush()
 
@@ -167,15 +151,15 @@ class VoIPCall:
 
     async def play(self, source: str, *, loop: bool = False, volume: float = 1.0, enqueue: bool = False) -> None:
         """Play a file, a URL or a tone into the call; see `Player.play`."""
-        self.require_talking()
-        await self.media.play(source, loop=loop, volume=volume, enqueue=enqueue)
-        self._phone.tell(CallChanged(call=self))
+        await self.playback.play(source, loop=loop, volume=volume, enqueue=enqueue)
 
     def stop_playback(self) -> None:
         """Stop what plays, and what waits to be played."""
-        if not self.is_ringing:
-            self.require_talking()
-        self.media.stop_playback()
+        self.playback.stop()
+
+    def announce(self, announcement: Announcement) -> None:
+        """Play something to who has just answered; its end is told, and may be the call's."""
+        self.playback.announce(announcement)
 
     async def record(self, *, name: str | None = None, max_seconds: float | None = None) -> str:
         """Record both sides, stereo, and return the file's name in the folder; the listener hears `RecordingEnded`.
@@ -222,25 +206,11 @@ class VoIPCall:
 
     async def hold(self) -> None:
         """Put the other party on hold; RequestRefusedError when it does not take that."""
-        await self._redirect_media("sendonly")
+        await self.offers.redirect("sendonly")
 
     async def resume(self) -> None:
         """Talk again after `hold`."""
-        await self._redirect_media("sendrecv")
-
-    async def _redirect_media(self, direction: str) -> None:
-        self.require_talking()
-        endpoint, before = self._client.endpoint, self._direction
-
-        def change() -> None:
-            endpoint.modify(self.call_id, self._client.now)
-            self._direction = direction
-
-        try:
-            await self._outcomes.ask("offer", change)
-        except RequestRefusedError:
-            self._direction = before
-            raise
+        await self.offers.redirect("sendrecv")
 
     async def transfer(self, target: "str | VoIPCall") -> None:
         """Have the other party call a number or URI instead (blind), or the other party of another call (attended).
@@ -310,7 +280,8 @@ class VoIPCall:
         """How long it was talked, up to now."""
         return 0.0 if self.answered_at is None else (self.ended_at or time.time()) - self.answered_at
 
-    def _require_ringing(self) -> None:
+    def require_ringing(self) -> None:
+        """InvalidStateError unless it came in and waits to be answered."""
         if not self.is_ringing:
             raise InvalidStateError(f"call {self.call_id} is {self.state.name.lower()}, not a ringing incoming call")
 
@@ -334,7 +305,7 @@ class VoIPCall:
             case CallConfirmed(answer=answer):
                 self._confirmed(answer)
             case AnswerReceived() | OfferReceived() | OfferNeeded() | OfferRefused():
-                self._exchange(event)
+                self.offers.handle(event)
             case TransferRequested() | TransferProgressed() | TransferEnded():
                 self.transfers.handle(event)
             case InfoAnswered(status=status):
@@ -349,40 +320,18 @@ class VoIPCall:
     def _progressed(self, status: SIPStatus, answer: bytes) -> None:
         if self._referrer is not None:
             self._referrer.transfers.report(status)
-        if answer and self._take_answer(answer):
+        if answer and self.offers.take_answer(answer):
             self._move(CallState.EARLY_MEDIA)
         elif status == SIPStatus.RINGING and self.state is CallState.DIALING:
             self._move(CallState.RINGING)
 
-    def _exchange(self, event: AnswerReceived | OfferReceived | OfferNeeded | OfferRefused) -> None:
-        """Offers and answers within the call (RFC 3264)."""
-        match event:
-            case AnswerReceived(answer=answer):
-                self._answer_received(answer)
-            case OfferReceived(offer=offer):
-                self._offered(offer)
-            case OfferNeeded():
-                body = self.media.create_offer(direction=self._direction)
-                self._client.endpoint.send_offer(self.call_id, body, self._client.now)
-            case OfferRefused(status=status, phrase=phrase):
-                self.media.forget_offer()
-                self._outcomes.settle("offer", status, phrase)
-
-    def _answer_received(self, answer: bytes) -> None:
-        if answer and not self._take_answer(answer):
-            self.media.forget_offer()
-            self._outcomes.settle("offer", SIPStatus.NOT_ACCEPTABLE_HERE, "its answer can't be taken")
-            return
+    def agreed(self) -> None:
+        """Both sides have agreed, maybe anew, on what flows."""
         if self.is_talking:
-            self._move_to_talking()
-        self._outcomes.settle("offer")
-
-    def _move_to_talking(self) -> None:
-        on_hold = self.media.held or self._direction == "sendonly"
-        self._move(CallState.ON_HOLD if on_hold else CallState.IN_CALL)
+            self._move(CallState.ON_HOLD if self.offers.is_on_hold else CallState.IN_CALL)
 
     def _remote_answered(self, answer: bytes) -> None:
-        if answer and not self._take_answer(answer):
+        if answer and not self.offers.take_answer(answer):
             self.hangup()
             return
         self._answered()
@@ -390,33 +339,10 @@ class VoIPCall:
 
     def _start_sending(self) -> None:
         self.media.start_sending()
-        if self._announcement is not None:
-            self.announce(self._announcement)
-
-    def announce(self, announcement: Announcement) -> None:
-        """Play something to who has just answered; its end is told, and may be the call's."""
-        self._announcement = announcement
-        self._phone.start_task(self._announce(announcement), name=f"announce to {self.call_id}")
-
-    async def _announce(self, announcement: Announcement) -> None:
-        try:
-            await self.media.play(announcement.source, settle=announcement.settle)
-            self._phone.tell(CallChanged(call=self))
-        except (MediaError, NotAllowedError) as error:
-            source = shown_source(announcement.source)
-            self.handle_media(PlaybackFinished(source=source, completed=False, error=str(error)))
-        except InvalidStateError:
-            return  # it was stopped before it began, and that was told
-
-    def _take_answer(self, answer: bytes) -> bool:
-        try:
-            self.media.accept_answer(answer)
-        except NegotiationError:
-            return False
-        return True
+        self.playback.answered()
 
     def _confirmed(self, answer: bytes) -> None:
-        if answer and not self._take_answer(answer):
+        if answer and not self.offers.take_answer(answer):
             self.hangup()
             return
         self._start_sending()
@@ -434,17 +360,6 @@ class VoIPCall:
         if self._referrer is not None:
             self._referrer.transfers.report(status)
             self._referrer = None
-
-    def _offered(self, offer: bytes) -> None:
-        endpoint, now = self._client.endpoint, self._client.now
-        try:
-            body = self.media.accept_offer(offer) if offer else self.media.create_offer()
-        except NegotiationError:
-            endpoint.refuse_offer(self.call_id, SIPStatus.NOT_ACCEPTABLE_HERE, now)
-            return
-        endpoint.accept_offer(self.call_id, body, now)
-        if self.is_talking:
-            self._move_to_talking()
 
     def _ended(self, event: CallEnded) -> None:
         self._stop_timer()
@@ -479,10 +394,8 @@ class VoIPCall:
         match event:
             case DTMFReceived(digit=digit, duration_ms=ms):
                 self.keys.receive(digit, "rtp", ms)
-            case PlaybackFinished(source=source, completed=completed, error=error):
-                self._phone.tell(PlaybackEnded(call=self, source=source, completed=completed, error=error))
-                if self._hangs_up_after_playing and self.is_talking and not self.media.is_playing:
-                    self.hangup()
+            case PlaybackFinished():
+                self.playback.ended(event)
             case MediaStopped(seconds=seconds):
                 self._media_lost(seconds)
             case MediaResumed():
@@ -496,7 +409,3 @@ class VoIPCall:
         was_heard = self.media.statistics.packets_received > 0
         if was_heard and self._phone.account.media_lost == "hangup" and self.is_talking:
             self.end_for(CallLimit.MEDIA_LOST)
-
-    @property
-    def _hangs_up_after_playing(self) -> bool:
-        return self._announcement is not None and self._announcement.hangup_after
