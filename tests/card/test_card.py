@@ -163,6 +163,28 @@ async def test_a_camera_shows_one_picture_after_the_other(page: Page) -> None:
     await page.wait_for(f"find('.camera img').src !== {first!r}")
 
 
+async def test_without_a_camera_of_its_own_it_shows_that_of_the_door_station_which_rings(page: Page) -> None:
+    await show(page, "home('ringing', {}, {remote_party: {camera: 'camera.door'}})")
+    await page.wait_for("find('.camera img').naturalWidth > 0")
+    await show(page, "home('ringing', {}, {remote_party: {camera: 'camera.gone'}})")
+    assert await page.evaluate("find('.camera')") is None
+    await show(page, "home('ringing', {}, {remote_party: {camera: null}})")
+    assert await page.evaluate("find('.camera')") is None
+
+
+async def test_a_line_without_a_registrar_calls_back_by_the_address(page: Page) -> None:
+    await page.evaluate(
+        "past = [['2026-11-22T09:05:00Z', {result: 'canceled', direction: 'incoming', talk_seconds: 0,"
+        " remote_number: 'front', remote_uri: 'sip:front@192.0.2.3'}],"
+        "['2026-11-22T09:04:00Z', {result: 'canceled', direction: 'incoming', talk_seconds: 0, remote_number: '1'}]]"
+    )
+    await show(page, "home('idle', {registration: 'disabled'})")
+    await page.wait_for("find('.recent li:nth-child(2)')")
+    assert await page.evaluate("find('.recent').querySelectorAll('button').length") == 1
+    await page.evaluate("find('.recent button').click()")
+    assert await called(page) == [["sip_phone.dial", {"device_id": "door", "to": "sip:front@192.0.2.3"}]]
+
+
 async def test_a_camera_is_live_where_home_assistant_lends_its_card(page: Page) -> None:
     await page.evaluate(
         "window.loadCardHelpers = async () => ({createCardElement: (config) =>"

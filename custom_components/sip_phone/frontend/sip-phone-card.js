@@ -387,6 +387,11 @@ class Line {
     return attributes.caller_name ?? attributes.caller_number ?? this.text("unknown");
   }
 
+  /** The camera at the door: the card's, else that of the door station which the call is with. @returns {string | undefined} */
+  get camera() {
+    return this.config.camera || (this.entity("remoteParty")?.attributes.camera ?? undefined);
+  }
+
   /** @param {Role} role */
   count(role) {
     return Number(this.value(role) ?? 0);
@@ -415,20 +420,22 @@ class Line {
   get parts() {
     const { states } = this.hass;
     const ours = [...this.entities.values()].map((id) => states[id]);
-    return [...ours, states[this.config.camera ?? ""], this.hass.entities, this.hass.devices, this.hass.language];
+    return [...ours, states[this.camera ?? ""], this.hass.entities, this.hass.devices, this.hass.language];
   }
 }
 
 /**
- * @typedef {{time: string, direction: string, result: string, who: string, number?: string, talked: number}} CallRecord
+ * @typedef {{time: string, direction: string, result: string, who: string, number?: string, uri?: string, talked: number}} CallRecord
  * @param {string} time @param {Record<string, any>} attributes
  * @returns {CallRecord[]} one, or none where it is no record of a call
  */
 function callRecord(time, attributes) {
   if (!attributes.result || Number.isNaN(Date.parse(time))) return [];
   const number = attributes.remote_number ?? undefined;
+  const uri = attributes.remote_uri ?? undefined;
   const { direction, result, talk_seconds: talked } = attributes;
-  return [{ time, direction, result, who: attributes.remote_name ?? number ?? "", number, talked: talked ?? 0 }];
+  const who = attributes.remote_name ?? number ?? uri ?? "";
+  return [{ time, direction, result, who, number, uri, talked: talked ?? 0 }];
 }
 
 /**
@@ -476,13 +483,17 @@ class CameraPicture {
     /** @type {HTMLImageElement | null} */
     this.image = null;
     this.timer = 0;
-    this.isEnded = false;
+    /** @type {string | undefined} */
+    this.camera = undefined;
   }
 
   /** @param {Line} line */
   update(line) {
-    const camera = line.config.camera;
-    const state = camera && line.hass.states[camera];
+    if (line.camera !== this.camera) {
+      this.stop();
+      this.camera = line.camera;
+    }
+    const state = line.hass.states[this.camera ?? ""];
     this.root.hidden = !state || state.state === "unavailable";
     if (this.live) this.live.hass = line.hass;
     if (this.root.hidden || this.live || this.image) return;
@@ -493,11 +504,12 @@ class CameraPicture {
 
   /** @param {() => Promise<any>} loadCardHelpers what Home Assistant gives to custom cards */
   async startLive(loadCardHelpers) {
-    const { camera: entity } = this.card.config;
+    const entity = this.camera;
     const view = { camera_view: "live", show_name: false, show_state: false, tap_action: { action: "none" } };
-    this.live = {};
+    const wanted = {};
+    this.live = wanted;
     const live = (await loadCardHelpers()).createCardElement({ type: "picture-entity", entity, ...view });
-    if (this.isEnded) return;
+    if (this.live !== wanted) return; // it ended, or another door rings
     live.hass = this.card.line.hass;
     this.live = live;
     this.root.replaceChildren(live);
@@ -505,22 +517,25 @@ class CameraPicture {
 
   startPictures() {
     const later = () => {
-      this.timer = window.setTimeout(() => this.load(), PICTURE_MS);
+      if (this.image === image) this.timer = window.setTimeout(() => this.load(), PICTURE_MS);
     };
-    this.image = element("img", { alt: this.card.text("camera"), onload: later, onerror: later });
-    this.root.replaceChildren(this.image);
+    const image = element("img", { alt: this.card.text("camera"), onload: later, onerror: later });
+    this.image = image;
+    this.root.replaceChildren(image);
     this.load();
   }
 
   load() {
-    const picture = this.card.line.hass.states[this.card.config.camera ?? ""]?.attributes.entity_picture;
-    if (this.isEnded || !this.image || !picture) return;
+    const picture = this.card.line.hass.states[this.camera ?? ""]?.attributes.entity_picture;
+    if (!this.image || !picture) return;
     this.image.src = `${picture}${picture.includes("?") ? "&" : "?"}time=${Date.now()}`;
   }
 
-  end() {
-    this.isEnded = true;
+  /** Leaves the door to which it looked. */
+  stop() {
     window.clearTimeout(this.timer);
+    this.live = null;
+    this.image = null;
     this.root.replaceChildren();
   }
 }
@@ -692,9 +707,10 @@ function recentItem(card, line, call) {
   const who = call.who || card.text("unknown");
   const details = [card.text(kind), shownTime(line.hass, call.time), went].filter(Boolean).join(" · ");
   const row = [icon(kind), element("span", {}, element("b", {}, who), element("small", {}, details))];
-  if (!call.number || !line.hasRegistrar) return element("li", { class: kind }, ...row);
+  const to = (line.hasRegistrar && call.number) || call.uri; // a bare number means nothing without a registrar
+  if (!to) return element("li", { class: kind }, ...row);
   const label = `${card.text("call_contact", { who })} (${details})`;
-  const back = button("", null, () => card.dial(call.number ?? ""), { class: "contact", "aria-label": label });
+  const back = button("", null, () => card.dial(to), { class: "contact", "aria-label": label });
   back.replaceChildren(...row);
   return element("li", { class: kind }, back);
 }
@@ -732,7 +748,7 @@ function ringingView(card) {
       open.hidden = !line.has("openDoor");
       camera.update(line);
     },
-    end: () => camera.end(),
+    end: () => camera.stop(),
   };
 }
 
@@ -821,7 +837,7 @@ function callView(card) {
     },
     end() {
       window.clearInterval(ticking);
-      camera.end();
+      camera.stop();
     },
   };
 }
