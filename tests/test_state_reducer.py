@@ -298,6 +298,15 @@ def test_contacts_of_one_name_go_by_their_numbers_too() -> None:
     account = replace(DOOR, contacts=contacts)
     assert state.contacts_of(account) == {"Anna (1)": "1", "Bob": "2", "Anna (3)": "3"}
     assert state.contacts_of(None) == {}
+    assert [state.number_of(account, to) for to in ("Anna (3)", "Bob", "Carl", "100")] == ["3", "Bob", "Carl", "100"]
+    assert state.number_of(None, "Anna (3)") == "Anna (3)"
+
+
+def test_a_group_of_contacts_is_dialled_by_its_name() -> None:
+    family = contract.Contact(name="Family", number="1", numbers=("1", "2"))
+    other = contract.Contact(name="family ", number="3")
+    assert state.contacts_of(replace(DOOR, contacts=(family,))) == {"Family": "Family"}
+    assert state.contacts_of(replace(DOOR, contacts=(family, other))) == {"Family (1)": "1", "family  (3)": "3"}
 
 
 def test_contacts_are_bounded() -> None:

@@ -10,7 +10,7 @@ import asyncio
 import fnmatch
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -140,6 +140,20 @@ def live_call(coordinator: SipPhoneCoordinator, station: DoorStation) -> CallInf
     return next((call for call in calls if call.state in TALKING), next(iter(calls), None))
 
 
+def call_with(coordinator: SipPhoneCoordinator, station: DoorStation, *, is_ringing: bool) -> CallInfo:
+    """The call that an action for the station is about; raises a translated `ServiceValidationError`."""
+    call = ringing_call(coordinator, station) if is_ringing else live_call(coordinator, station)
+    if call is None:
+        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_call")
+    return call
+
+
+def station_of(stations: Iterable[DoorStation], account: str, remote: Remote | None) -> DoorStation | None:
+    """The station that the other party is; one that is named precisely goes before one that takes whoever calls."""
+    fitting = [each for each in stations if each.account == account and each.is_remote(remote)]
+    return max(fitting, key=lambda station: bool(station.caller), default=None)
+
+
 @callback
 def async_setup_door_stations(hass: HomeAssistant, entry: SipPhoneConfigEntry) -> None:
     """Make the stations' devices, answer for those that want it, and reload the entry when one changes."""
@@ -221,9 +235,7 @@ async def _async_answer_by_itself(coordinator: SipPhoneCoordinator, account: str
 
 
 async def _async_press_keys(coordinator: SipPhoneCoordinator, station: DoorStation) -> None:
-    call = live_call(coordinator, station)
-    if call is None:
-        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_call")
+    call = call_with(coordinator, station, is_ringing=False)
     if call.state not in TALKING and _is_incoming(call):
         await coordinator.async_request(station.account, Answer(call_id=call.call_id))
         await _async_wait_until_answered(coordinator, station, call.call_id)

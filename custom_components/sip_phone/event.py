@@ -1,4 +1,4 @@
-"""The doorbell of a line, which rings for each incoming call, how its calls go, and the keys of the other party."""
+"""The doorbell of a line, which rings for each incoming call, how its calls go, the other party's keys, and texts."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from .contract import (
     CallInfo,
     CallState,
     Direction,
+    DoorOpenedEvent,
     DTMFEvent,
     DTMFSequenceEvent,
     Event,
+    MessageEvent,
     RecordingDoneEvent,
     Remote,
 )
 from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
 from .entity import LineEntity, RememberingEventEntity, async_add_lines, shortened
-from .state import TALKING, is_missed
+from .state import MAX_TEXT, TALKING, is_missed
 from .station_entities import StationDoorbell, async_add_stations
 
 PARALLEL_UPDATES = 0
@@ -39,6 +41,7 @@ CALL_EVENTS: Final = (
     "missed",
     "recorded",
     "media_lost",
+    "door_opened",
 )
 
 
@@ -54,6 +57,7 @@ async def async_setup_entry(
             Doorbell(coordinator, account),
             Calls(coordinator, account),
             Keys(coordinator, account),
+            Messages(coordinator, account),
         ],
     )
 
@@ -140,6 +144,8 @@ class Calls(LineEventEntity):
                 self._async_fire("missed" if is_missed(event) else "ended", told)
             case RecordingDoneEvent(file=str()):
                 self._async_fire("recorded", told | {"file": shortened(event.file), "seconds": event.seconds})
+            case DoorOpenedEvent():
+                self._async_fire("door_opened", told | {"by": event.by.value})
             case Event(event="MEDIA_LOST"):
                 self._async_fire("media_lost", told)
             case Event(event="RINGING", direction=Direction.OUTGOING):
@@ -172,6 +178,23 @@ class Keys(LineEventEntity):
                 return
 
 
+class Messages(LineEventEntity):
+    """Fires for each text that somebody sends the line."""
+
+    _attr_translation_key = "message"
+    _attr_event_types = ["received"]  # noqa: RUF012  # Home Assistant declares it so
+    _unrecorded_attributes = frozenset({"text"})  # it is between two people
+
+    def __init__(self, coordinator: SipPhoneCoordinator, account: str) -> None:
+        super().__init__(coordinator, account, "message")
+
+    @callback
+    def _async_receive(self, event: Event) -> None:
+        if isinstance(event, MessageEvent):
+            told = {"text": event.text[:MAX_TEXT], "content_type": shortened(event.content_type)}
+            self._async_fire("received", told | _of_remote(event.remote))
+
+
 def _step(before: CallState, now: CallState) -> str | None:
     if before is now or now not in TALKING:
         return None
@@ -184,6 +207,12 @@ def _of_call(call_id: str | None, direction: Direction | None, remote: Remote | 
     return {
         "call_id": call_id,
         "direction": None if direction is None else direction.value,
+        **_of_remote(remote),
+    }
+
+
+def _of_remote(remote: Remote | None) -> dict[str, str | None]:
+    return {
         "remote_name": None if remote is None else shortened(remote.name),
         "remote_number": None if remote is None else shortened(remote.user),
         "remote_uri": None if remote is None else shortened(remote.uri),

@@ -23,16 +23,18 @@ from .contract import (
     DTMFEvent,
     DTMFSequenceEvent,
     Event,
+    MessageEvent,
     RegistrationState,
     Remote,
 )
 from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
 from .devices import bridge_identifier, line_identifier
-from .door_station import DoorStation, door_stations
-from .state import TALKING, PhoneState, is_missed
+from .door_station import DoorStation, door_stations, station_of
+from .state import MAX_TEXT, TALKING, PhoneState, is_missed
 
 EVENT_HAPPENED: Final = "sip_phone_event"
 ATTR_DIGITS: Final = "digits"
+ATTR_TEXT: Final = "text"
 
 _LOST: Final = frozenset({RegistrationState.FAILED, RegistrationState.UNREGISTERED})
 
@@ -47,11 +49,13 @@ class Kind(StrEnum):
     KEY_PRESSED = "key_pressed"
     DTMF_RECEIVED = "dtmf_received"
     DOOR_OPENED = "door_opened"
+    MESSAGE_RECEIVED = "message_received"
     REGISTRATION_LOST = "registration_lost"
     REGISTRATION_RESTORED = "registration_restored"
 
 
 _NOT_ON_THE_BUS: Final = frozenset({Kind.KEY_PRESSED})  # one after the other they spell a code, which is stored there
+_PRIVATE: Final = frozenset({ATTR_DIGITS, ATTR_TEXT})  # likewise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +111,8 @@ class _Teller:
                 self._tell(Kind.DTMF_RECEIVED, account, event, digits=event.digits, code=event.code)
             case Event(event="DOOR_OPENED"):
                 self._tell(Kind.DOOR_OPENED, account, event)
+            case MessageEvent():
+                self._tell(Kind.MESSAGE_RECEIVED, account, event, text=event.text[:MAX_TEXT])
             case _:
                 pass
 
@@ -145,7 +151,7 @@ class _Teller:
 
     def _tell(self, kind: Kind, account: str, about: Event | CallInfo | None = None, **told: Any) -> None:
         remote = None if about is None else about.remote
-        station = None if about is None else self._station(account, remote)
+        station = None if about is None else station_of(self._stations, account, remote)
         devices = self._devices(account, station)
         if not devices:  # the inventory has no such account
             return
@@ -163,13 +169,8 @@ class _Teller:
             self._hass, SIGNAL_HAPPENED, Happening(kind=kind, devices=devices, data={"device_id": devices[0], **data})
         )
         if kind not in _NOT_ON_THE_BUS:
-            public = {key: value for key, value in data.items() if key != ATTR_DIGITS}
+            public = {key: value for key, value in data.items() if key not in _PRIVATE}
             self._hass.bus.async_fire(EVENT_HAPPENED, {"type": kind.value, "device_id": devices[0], **public})
-
-    def _station(self, account: str, remote: Remote | None) -> DoorStation | None:
-        """The station that the other party is; one that is named precisely goes before one that takes whoever calls."""
-        fitting = [each for each in self._stations if each.account == account and each.is_remote(remote)]
-        return max(fitting, key=lambda station: bool(station.caller), default=None)
 
     def _devices(self, account: str, station: DoorStation | None) -> tuple[str, ...]:
         registry = dr.async_get(self._hass)

@@ -20,6 +20,7 @@ from .const import CONF_LLM_CALLS, CONF_LLM_DOORS, DOMAIN
 from .contract import Dial, Hangup, OpenDoor
 from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
 from .door_station import DoorStation, OpenedBy, async_open, door_stations
+from .state import contacts_of
 
 _MAX_CHOICES: Final = 100  # contacts that a model is told of
 
@@ -140,9 +141,9 @@ def _contacts(entries: list[SipPhoneConfigEntry]) -> dict[str, _Contact]:
     contacts: dict[str, _Contact] = {}
     for coordinator in (entry.runtime_data for entry in entries):
         for account in (coordinator.state.accounts or {}).values():
-            for each in account.contacts:
-                name = each.name if each.name not in contacts else f"{each.name} ({account.name})"
-                contacts.setdefault(name, _Contact(coordinator, account.id, each.number))
+            for label, number in contacts_of(account).items():
+                name = label if label not in contacts else f"{label} ({account.name})"
+                contacts.setdefault(name, _Contact(coordinator, account.id, number))
     return dict(list(contacts.items())[:_MAX_CHOICES])
 
 

@@ -19,6 +19,7 @@ _INCOMING: Final[Mapping[Kind, str]] = {
     Kind.CALL_ENDED: "ended its call with {who}: {result}",
     Kind.DTMF_RECEIVED: "heard {keys} from {who}",
     Kind.DOOR_OPENED: "opened the door for {who}",
+    Kind.MESSAGE_RECEIVED: "got a message from {who}",
     Kind.REGISTRATION_LOST: "lost its registration",
     Kind.REGISTRATION_RESTORED: "is registered again",
 }

@@ -20,8 +20,10 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .contract import CallEndedEvent, CallState, EndReason, RegistrationState, RTPQuality
 from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
+from .door_station import door_stations, station_of
 from .entity import (
     DescribedLineEntity,
+    LineEntity,
     LineEntityDescription,
     RememberingEntity,
     async_add_described,
@@ -48,6 +50,7 @@ def _last_call(line: LineState) -> Mapping[str, Any] | None:
         "talk_seconds": call.talk_seconds,
         "remote_name": None if call.remote is None else shortened(call.remote.name),
         "remote_number": None if call.remote is None else shortened(call.remote.user),
+        "remote_uri": None if call.remote is None else shortened(call.remote.uri),
     }
 
 
@@ -93,9 +96,6 @@ SENSORS = (
         device_class=SensorDeviceClass.ENUM,
         options=list(CallState),
         value=lambda line: None if line.call is None else line.call.state,
-    ),
-    LineSensorDescription(
-        key="remote_party", translation_key="remote_party", value=lambda line: shortened(line.remote_party)
     ),
     LineSensorDescription(
         key="call_start", translation_key="call_start", device_class=SensorDeviceClass.TIMESTAMP, value=_call_start
@@ -186,7 +186,11 @@ async def async_setup_entry(
 ) -> None:
     """Add the sensors of each line."""
     async_add_described(entry, async_add_entities, LineSensor, SENSORS)
-    async_add_lines(entry, async_add_entities, lambda coordinator, account: [MissedCalls(coordinator, account)])
+    async_add_lines(
+        entry,
+        async_add_entities,
+        lambda coordinator, account: [RemoteParty(coordinator, account), MissedCalls(coordinator, account)],
+    )
 
 
 class LineSensor(DescribedLineEntity, SensorEntity):
@@ -203,6 +207,31 @@ class LineSensor(DescribedLineEntity, SensorEntity):
     def extra_state_attributes(self) -> Mapping[str, Any] | None:
         """What belongs to the value."""
         return self.entity_description.attributes(self.line)
+
+
+class RemoteParty(LineEntity, SensorEntity):
+    """Who the live call is with, and which door station that is."""
+
+    _attr_translation_key = "remote_party"
+
+    def __init__(self, coordinator: SipPhoneCoordinator, account: str) -> None:
+        super().__init__(coordinator, account, "remote_party")
+
+    @property
+    def native_value(self) -> str | None:
+        """The name they give, else their number, else their URI; None without a call."""
+        return shortened(self.line.remote_party)
+
+    @property
+    def extra_state_attributes(self) -> Mapping[str, Any]:
+        """The card shows this camera."""
+        call = self.line.live_call
+        stations = door_stations(self.coordinator.entry)
+        station = None if call is None else station_of(stations, self.account, call.remote)
+        return {
+            "door_station": None if station is None else station.name,
+            "camera": None if station is None else station.camera,
+        }
 
 
 class MissedCalls(RememberingEntity, SensorEntity):

@@ -12,10 +12,13 @@ from homeassistant.helpers import config_validation as cv
 
 from .const import DOMAIN
 from .contract import ACCOUNT_VERBS, Dial, DTMFMethod, Play, as_data
+from .coordinator import SipPhoneCoordinator
+from .door_station import DoorStation, async_open, call_with
 from .outcome import MARGIN, follow
 from .sound import async_sound_url, async_speech_url
 from .speaking import async_speak
-from .targets import TARGET, TARGET_KEYS, async_find_line
+from .state import number_of
+from .targets import TARGET, TARGET_KEYS, async_find_line, async_find_target
 
 Fields = Mapping[str | probatio.Marker, Any]
 
@@ -61,6 +64,7 @@ _REQUESTS: Final[Mapping[str, Fields]] = {
     "separate": _TO_CALL,
     "send_message": {probatio.Required("to"): _NUMBER, probatio.Required("text"): cv.string},
 }
+_OF_A_RINGING_CALL: Final = frozenset({"answer", "reject"})
 _DIAL: Final[Fields] = {
     probatio.Required("to"): _NUMBER,
     probatio.Optional("from_name"): _NAME,
@@ -108,8 +112,20 @@ def async_setup_services(hass: HomeAssistant) -> None:
         hass.services.async_register(DOMAIN, name, act, schema=schema, supports_response=response)
 
 
-def _fields(call: ServiceCall) -> dict[str, Any]:
-    return {name: value for name, value in call.data.items() if name not in TARGET_KEYS}
+def _fields(call: ServiceCall, coordinator: SipPhoneCoordinator, account: str) -> dict[str, Any]:
+    fields = {name: value for name, value in call.data.items() if name not in TARGET_KEYS}
+    if "to" in fields:
+        fields["to"] = number_of(coordinator.state.account(account), fields["to"])
+    return fields
+
+
+def _in_its_call(
+    fields: dict[str, Any], coordinator: SipPhoneCoordinator, station: DoorStation | None, *, is_ringing: bool = False
+) -> dict[str, Any]:
+    """An action for a door station is about the call with it, and about no other call of its line."""
+    if station is None or "call_id" in fields:
+        return fields
+    return fields | {"call_id": call_with(coordinator, station, is_ringing=is_ringing).call_id}
 
 
 async def _async_source(hass: HomeAssistant, source: str) -> str:
@@ -119,16 +135,22 @@ async def _async_source(hass: HomeAssistant, source: str) -> str:
 
 async def _async_send(call: ServiceCall) -> ServiceResponse:
     """Send the request that the action is named after; the response is the bridge's data."""
-    coordinator, account = async_find_line(call)
+    coordinator, account, station = async_find_target(call)
+    fields = _fields(call, coordinator, account)
+    if call.service == "open_door" and station is not None and "call_id" not in fields:
+        await async_open(call.hass, coordinator, station)
+        return {}
+    if "call_id" in _REQUESTS[call.service]:
+        fields = _in_its_call(fields, coordinator, station, is_ringing=call.service in _OF_A_RINGING_CALL)
     kind, _ = ACCOUNT_VERBS[call.service]
-    response = await coordinator.async_request(account, kind(**_fields(call)))
+    response = await coordinator.async_request(account, kind(**fields))
     return dict(response.data)
 
 
 async def _async_dial(call: ServiceCall) -> ServiceResponse:
     """Place a call; with ``wait``, the response tells whether it was answered, else how it ended."""
     coordinator, account = async_find_line(call)
-    fields = _fields(call)
+    fields = _fields(call, coordinator, account)
     waits = fields.pop("wait")
     if "play" in fields:
         fields["play"] = await _async_source(call.hass, fields["play"])
@@ -142,8 +164,8 @@ async def _async_dial(call: ServiceCall) -> ServiceResponse:
 
 async def _async_play(call: ServiceCall) -> ServiceResponse:
     """Play a sound into a call."""
-    coordinator, account = async_find_line(call)
-    fields = _fields(call)
+    coordinator, account, station = async_find_target(call)
+    fields = _in_its_call(_fields(call, coordinator, account), coordinator, station)
     fields["url"] = await _async_source(call.hass, fields["url"])
     response = await coordinator.async_request(account, Play(**fields))
     return dict(response.data)
@@ -151,8 +173,10 @@ async def _async_play(call: ServiceCall) -> ServiceResponse:
 
 async def _async_speak(call: ServiceCall) -> ServiceResponse:
     """Speak in the call that there is, or call, speak and hang up; done when that is."""
-    coordinator, account = async_find_line(call)
-    fields = _fields(call)
+    coordinator, account, station = async_find_target(call)
+    fields = _fields(call, coordinator, account)
+    if "to" not in fields:
+        fields = _in_its_call(fields, coordinator, station)
     speech = {name: fields.pop(name) for name in ("engine", "language", "options") if name in fields}
     source = await async_speech_url(call.hass, fields.pop("message"), **speech)
     call_id, to = fields.pop("call_id", None), fields.pop("to", None)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -38,6 +39,7 @@ from .contract import (
 
 MAX_LINES: Final = 256  # lines that are remembered; whoever may publish can't make Home Assistant grow
 MAX_CONTACTS: Final = 256  # of a line
+MAX_TEXT: Final = 4096  # characters of a message; a text over SIP has 1300 bytes at most (RFC 3428 §8)
 MAX_AGE: Final = timedelta(seconds=30)  # of an event that calls for action: later, nobody is at the door any more
 
 Retained = (
@@ -213,13 +215,24 @@ def is_stale(event: Event, age: timedelta, line: LineState) -> bool:
 
 
 def contacts_of(account: AccountInfo | None) -> Mapping[str, str]:
-    """An account's numbers by the name of the contact; two of one name go by their numbers too."""
-    contacts = () if account is None else account.contacts
-    names = [contact.name for contact in contacts]
+    """What to dial for each contact, by its name; two of one name go by their numbers too.
+
+    A group goes by its name, on which the bridge rings all of its numbers.
+    """
+    contacts = () if account is None else account.contacts[:MAX_CONTACTS]
+    count = Counter(_key(contact.name) for contact in contacts)
     return {
-        contact.name if names.count(contact.name) == 1 else f"{contact.name} ({contact.number})": contact.number
-        for contact in contacts[:MAX_CONTACTS]
+        contact.name if count[_key(contact.name)] == 1 else f"{contact.name} ({contact.number})": (
+            contact.name if contact.numbers and count[_key(contact.name)] == 1 else contact.number
+        )
+        for contact in contacts
     }
+
+
+def number_of(account: AccountInfo | None, to: str) -> str:
+    """What the bridge understands where a person chose one of `contacts_of`: it knows no others."""
+    names = () if account is None else account.contacts
+    return to if any(contact.name == to for contact in names) else contacts_of(account).get(to, to)
 
 
 def parse_time(text: str) -> datetime | None:
@@ -252,6 +265,11 @@ def _reduce_line(state: PhoneState, topic: AccountTopic, payload: Retained | Non
         return state
     line = replace(state.line(topic.account), **{topic.kind: payload})  # type: ignore[arg-type]  # payload_class()
     return replace(state, lines={**state.lines, topic.account: line})
+
+
+def _key(name: str) -> str:
+    """A name as the bridge compares it."""
+    return name.strip().casefold()
 
 
 def _is_held(call: CallInfo) -> bool:

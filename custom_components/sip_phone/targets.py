@@ -19,6 +19,7 @@ from homeassistant.helpers.target import TargetSelection, async_extract_referenc
 from .const import DOMAIN
 from .coordinator import SipPhoneConfigEntry, SipPhoneCoordinator
 from .devices import account_of
+from .door_station import DoorStation, door_stations
 
 ATTR_ACCOUNT: Final = "account"
 ATTR_CONFIG_ENTRY_ID: Final = "config_entry_id"
@@ -30,32 +31,45 @@ TARGET: Final[Mapping[str | probatio.Marker, Any]] = {
 TARGET_KEYS: Final = frozenset(str(key) for key in TARGET)
 
 Line = tuple[SipPhoneCoordinator, str]
+Target = tuple[SipPhoneCoordinator, str, DoorStation | None]
 
 
 @callback
 def async_find_line(call: ServiceCall) -> Line:
-    """The one line that an action is for; raises a translated `ServiceValidationError`."""
-    lines = set(_async_named_lines(call))
+    """The one line that an action is for, a door station's among them; raises a translated `ServiceValidationError`."""
+    coordinator, account, _ = async_find_target(call)
+    return coordinator, account
+
+
+@callback
+def async_find_target(call: ServiceCall) -> Target:
+    """The line, and the station if nothing but that one was named; raises a translated `ServiceValidationError`."""
+    named = set(_async_named(call))
+    lines = {(coordinator, account) for coordinator, account, _ in named}
     if not lines and not TARGET_KEYS & call.data.keys():
         lines = set(_async_every_line(call.hass))
     if not lines:
         raise ServiceValidationError(translation_domain=DOMAIN, translation_key="not_a_line")
     if len(lines) > 1:
         raise ServiceValidationError(translation_domain=DOMAIN, translation_key="several_lines")
-    return lines.pop()
+    stations = {station for _, _, station in named}
+    if len(stations) > 1 and None not in stations:
+        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="several_stations")
+    return (*lines.pop(), stations.pop() if len(stations) == 1 else None)
 
 
-def _async_named_lines(call: ServiceCall) -> Iterator[Line]:
+def _async_named(call: ServiceCall) -> Iterator[Target]:
     if ATTR_CONFIG_ENTRY_ID in call.data or ATTR_ACCOUNT in call.data:
-        yield _async_line_of_entry(call)
+        yield (*_async_line_of_entry(call), None)
     for device_id in _async_devices(call):
         entry: SipPhoneConfigEntry
         device, entry = service.async_get_device_and_config_entry(
             call.hass, DOMAIN, device_id, include_child_devices=False
         )
-        account = account_of(entry.runtime_data.topics.bridge, device)
+        station = next((each for each in door_stations(entry) if each.identifier in device.identifiers), None)
+        account = account_of(entry.runtime_data.topics.bridge, device) if station is None else station.account
         if account is not None:
-            yield entry.runtime_data, account
+            yield entry.runtime_data, account, station
 
 
 def _async_line_of_entry(call: ServiceCall) -> Line:

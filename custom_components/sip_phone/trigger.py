@@ -1,4 +1,4 @@
-"""Triggers: an incoming call, answered, ended, missed, keys that were pressed, a registration that was lost."""
+"""Triggers: an incoming call, answered, ended, missed, keys that were pressed, a text, a registration that was lost."""
 
 from __future__ import annotations
 
@@ -161,6 +161,12 @@ class DoorOpenedTrigger(CallTrigger):
     kind = Kind.DOOR_OPENED
 
 
+class MessageReceivedTrigger(CallTrigger):
+    """Somebody sent the line a text."""
+
+    kind = Kind.MESSAGE_RECEIVED
+
+
 class RegistrationLostTrigger(HappeningTrigger):
     """The registrar no longer knows the line."""
 
@@ -180,6 +186,7 @@ TRIGGERS: Final[dict[str, type[Trigger]]] = {
     "call_missed": CallMissedTrigger,
     "dtmf_received": DTMFReceivedTrigger,
     "door_opened": DoorOpenedTrigger,
+    "message_received": MessageReceivedTrigger,
     "registration_lost": RegistrationLostTrigger,
     "registration_restored": RegistrationRestoredTrigger,
 }

@@ -14,13 +14,17 @@ from custom_components.sip_phone.contract import (
     CallInfo,
     CallState,
     Direction,
+    DoorOpenedEvent,
+    DoorOpening,
     EndReason,
     Event,
     MediaLostEvent,
+    MessageEvent,
     RecordingDoneEvent,
     RecordingEnd,
 )
-from tests.component.bridge import DOOR, PBX, FakeBridge, call, invite, snapshot
+from custom_components.sip_phone.state import MAX_TEXT
+from tests.component.bridge import DOOR, FRONT, PBX, FakeBridge, call, invite, snapshot
 from tests.component.restoring import remember
 from tests.component.test_entities import LAST_CALL
 
@@ -118,6 +122,35 @@ async def test_a_recording_and_lost_sound_are_told_and_nothing_else(
     await emit(hass, phone, MediaLostEvent(event="MEDIA_LOST", event_id="e3", silent_seconds=5.0, **fields))
     await emit(hass, phone, replace(invite("e4"), event="TRYING"))
     assert [(each["event_type"], each.get("file")) for each in steps] == [("recorded", "a.wav"), ("media_lost", None)]
+
+
+async def test_a_door_that_was_opened_is_told(
+    hass: HomeAssistant, phone: FakeBridge, steps: list[dict[str, Any]]
+) -> None:
+    fields: dict[str, Any] = {"seq": 1, "session": "s1", "account": "door", "call_id": "c1", "remote": FRONT}
+    await emit(hass, phone, DoorOpenedEvent(event="DOOR_OPENED", event_id="e1", by=DoorOpening.KEY, **fields))
+    assert [(each["event_type"], each["by"], each["remote_name"]) for each in steps] == [
+        ("door_opened", "key", "Front Door")
+    ]
+
+
+async def test_a_text_is_told_whole_and_within_bounds(hass: HomeAssistant, phone: FakeBridge) -> None:
+    fields: dict[str, Any] = {"event": "MESSAGE", "seq": 1, "session": "s1", "account": "door", "remote": FRONT}
+    await emit(hass, phone, MessageEvent(event_id="e1", text="Parcel\nat the gate", **fields), age=3600)
+    state = hass.states.get("event.door_message")
+    assert state is not None
+    told = {key: state.attributes[key] for key in ("event_type", "text", "content_type", "remote_name", "remote_uri")}
+    assert told == {
+        "event_type": "received",
+        "text": "Parcel\nat the gate",
+        "content_type": "text/plain",
+        "remote_name": "Front Door",
+        "remote_uri": "sip:front@192.0.2.3",
+    }
+    await emit(hass, phone, MessageEvent(event_id="e2", text="x" * (MAX_TEXT + 1), **fields | {"remote": None}))
+    state = hass.states.get("event.door_message")
+    assert state is not None
+    assert (state.attributes["text"], state.attributes["remote_name"]) == ("x" * MAX_TEXT, None)
 
 
 async def test_who_was_answered_in_an_outage_is_not_told_later(

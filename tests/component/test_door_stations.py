@@ -383,3 +383,89 @@ def test_a_station_is_known_by_its_number_uri_or_name(caller: str, remote: Remot
 def test_a_door_code_is_in_no_repr() -> None:
     station = DoorStation(id="s1", name="Door", account="door", opened_by=OpenedBy.KEYS, door_code="4711")
     assert "4711" not in repr(station)
+
+
+def device_of(hass: HomeAssistant, entry: MockConfigEntry, station: ConfigSubentry) -> str:
+    device = dr.async_get(hass).async_get_device_by_identifier(
+        ("sip_phone", f"door_station:{station.subentry_id}"), entry.entry_id
+    )
+    assert device is not None
+    return device.id
+
+
+async def act(hass: HomeAssistant, action: str, **data: Any) -> None:
+    await hass.services.async_call("sip_phone", action, data, blocking=True)
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "data"),
+    [
+        ("answer", CallState.RINGING, {}),
+        ("reject", CallState.RINGING, {}),
+        ("hangup", CallState.IN_CALL, {}),
+        ("play", CallState.IN_CALL, {"url": "tone:busy"}),
+        ("send_dtmf", CallState.IN_CALL, {"digits": "1"}),
+    ],
+)
+async def test_an_action_for_a_station_is_about_its_call_and_no_other(
+    hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry, action: str, state: CallState, data: dict[str, Any]
+) -> None:
+    station = await add(hass, entry, caller="garden", name="Garden")
+    other = call("c1", state)
+    phone.tell("call", snapshot(other), "door")
+    await hass.async_block_till_done()
+    with pytest.raises(ServiceValidationError, check=lambda error: error.translation_key == "no_call"):
+        await act(hass, action, device_id=device_of(hass, entry, station), **data)
+    phone.tell("call", snapshot(other, call("c2", state, remote=GARDEN)), "door")
+    await hass.async_block_till_done()
+    await act(hass, action, device_id=device_of(hass, entry, station), **data)
+    await act(hass, action, entity_id="event.garden_doorbell", call_id="c1", **data)
+    assert [(verb, request["call_id"]) for verb, request in requests(phone)] == [(action, "c2"), (action, "c1")]
+
+
+async def test_a_station_stands_for_its_line_where_no_call_is_needed(
+    hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry
+) -> None:
+    stations = [await add(hass, entry, name=name, caller=name) for name in ("front", "garden")]
+    await act(hass, "dial", device_id=device_of(hass, entry, stations[0]), to="100")
+    await act(hass, "send_message", entity_id=["event.front_doorbell", "media_player.door"], to="100", text="Hello")
+    assert [(verb, request["to"]) for verb, request in requests(phone)] == [("dial", "100"), ("send_message", "100")]
+    with pytest.raises(ServiceValidationError, check=lambda error: error.translation_key == "several_stations"):
+        await act(hass, "open_door", device_id=[device_of(hass, entry, each) for each in stations])
+
+
+async def test_the_action_opens_the_door_of_the_station_in_its_own_way(
+    hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry
+) -> None:
+    station = await add(hass, entry, opened_by="entity", opener="lock.gate")
+    unlocked = async_mock_service(hass, "lock", "unlock")
+    await act(hass, "open_door", device_id=device_of(hass, entry, station))
+    assert ([each.data["entity_id"] for each in unlocked], phone.requests) == (["lock.gate"], [])
+    await act(hass, "open_door", device_id=device_of(hass, entry, station), call_id="c1")
+    assert requests(phone) == [("open_door", {"call_id": "c1"})]
+
+
+async def test_speaking_to_a_station_is_heard_there_or_nowhere(
+    hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry
+) -> None:
+    station = await add(hass, entry, caller="garden")
+    phone.tell("call", snapshot(call(state=CallState.IN_CALL)), "door")
+    await hass.async_block_till_done()
+    with pytest.raises(ServiceValidationError, check=lambda error: error.translation_key == "no_call"):
+        await act(hass, "speak", device_id=device_of(hass, entry, station), message="Hello")
+    assert phone.requests == []
+
+
+async def test_the_line_tells_which_station_its_call_is_with_and_what_camera_sees_it(
+    hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry
+) -> None:
+    await add(hass, entry, name="Anybody", camera="camera.street")
+    await add(hass, entry, name="Garden", caller="garden", camera="camera.garden")
+    told = []
+    for live in ([], [call()], [call(state=CallState.IN_CALL, remote=GARDEN)]):
+        phone.tell("call", snapshot(*live), "door")
+        await hass.async_block_till_done()
+        state = hass.states.get("sensor.door_remote_party")
+        assert state is not None
+        told.append((state.attributes["door_station"], state.attributes["camera"]))
+    assert told == [(None, None), ("Anybody", "camera.street"), ("Garden", "camera.garden")]

@@ -283,8 +283,16 @@ async def test_the_last_call_tells_how_it_went(hass: HomeAssistant, phone: FakeB
     phone.tell("last_call", LAST_CALL, "door")
     await hass.async_block_till_done()
     told = attributes(hass, "sensor.door_last_call")
-    keys = ("result", "direction", "ring_seconds", "talk_seconds", "remote_name", "remote_number")
-    assert [told[key] for key in keys] == ["hangup_remote", "incoming", 4.5, 30.0, "Front Door", "front"]
+    keys = ("result", "direction", "ring_seconds", "talk_seconds", "remote_name", "remote_number", "remote_uri")
+    assert [told[key] for key in keys] == [
+        "hangup_remote",
+        "incoming",
+        4.5,
+        30.0,
+        "Front Door",
+        "front",
+        "sip:front@192.0.2.3",
+    ]
 
 
 async def test_buttons_are_there_only_for_a_call_that_they_fit(hass: HomeAssistant, phone: FakeBridge) -> None:

@@ -51,6 +51,7 @@ async def test_every_entity_has_the_id_that_the_documentation_names(
         "event.door_call": "home/door/call",
         "event.door_doorbell": "home/door/doorbell",
         "event.door_keys": "home/door/keys",
+        "event.door_message": "home/door/message",
         "media_player.door": "home/door/player",
         "notify.door": "home/door/messenger",
         "number.door_ring_time_out": "home/door/ring_timeout",

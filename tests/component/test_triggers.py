@@ -24,6 +24,7 @@ from custom_components.sip_phone.contract import (
     DTMFMethod,
     DTMFSequenceEvent,
     EndReason,
+    MessageEvent,
     Origin,
     Registration,
     RegistrationState,
@@ -269,6 +270,21 @@ async def test_a_door_code_that_was_sent_is_told(hass: HomeAssistant, phone: Fak
     told = await automate("door_opened")
     await emit(hass, phone, DoorOpenedEvent(event="DOOR_OPENED", by=DoorOpening.REQUEST, **fields("d1")))
     assert len(told) == 1
+
+
+async def test_a_text_is_told_to_automations_and_not_to_the_bus(
+    hass: HomeAssistant, phone: FakeBridge, automate: Automate
+) -> None:
+    told = await automate("message_received", {"caller": "front"})
+    on_bus = async_capture_events(hass, "sip_phone_event")
+    await emit(
+        hass,
+        phone,
+        MessageEvent(event="MESSAGE", text="Parcel", **fields("m1")),
+        MessageEvent(event="MESSAGE", text="Spam", **fields("m2", None)),
+    )
+    assert [each.data["told"]["text"] for each in told] == ["Parcel"]
+    assert [(each.data["type"], "text" in each.data) for each in on_bus] == [("message_received", False)] * 2
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ ENTITIES = {
     "event.door_call",
     DOORBELL,
     "event.door_keys",
+    "event.door_message",
     "media_player.door",
     "notify.door",
     "number.door_ring_time_out",
