@@ -302,6 +302,19 @@ def test_contacts_of_one_name_go_by_their_numbers_too() -> None:
     assert state.number_of(None, "Anna (3)") == "Anna (3)"
 
 
+def test_a_contact_with_a_long_name_goes_by_the_beginning_of_it() -> None:
+    account = replace(DOOR, contacts=(contract.Contact(name="x" * 300, number="1"),))
+    assert state.contacts_of(account) == {"x" * 255: "1"}
+    assert state.number_of(account, "x" * 255) == "1"
+
+
+@pytest.mark.parametrize("payload", ['{"status": 9223372036854775808}', '{"status": -9223372036854775809}'])
+def test_an_integer_that_no_state_can_hold_is_refused(payload: str) -> None:
+    text = payload.replace("{", '{"state": "failed", ')
+    with pytest.raises(contract.ContractError, match="an integer of more than 64 bits"):
+        state.read(contract.Registration, text.encode())
+
+
 def test_a_group_of_contacts_is_dialled_by_its_name() -> None:
     family = contract.Contact(name="Family", number="1", numbers=("1", "2"))
     other = contract.Contact(name="family ", number="3")

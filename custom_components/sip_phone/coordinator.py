@@ -33,7 +33,7 @@ from .devices import async_update_devices
 from .dial_pad import DialPad
 from .issues import async_check_schema
 from .requests import Requests
-from .state import PhoneState, is_stale, parse_time, payload_class, read, reduce, without_broker
+from .state import PhoneState, checked, is_stale, parse_time, payload_class, read, reduce, without_broker
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -179,7 +179,7 @@ class SipPhoneCoordinator:
             case AccountTopic(kind="event" | "response", name=str()) if message.retain or not payload:
                 pass  # neither is ever retained: a replayed event would ring a bell that nobody pressed
             case AccountTopic(kind="event", name=str()):
-                self._async_receive_event(topic.account, decode_event(payload), stamp_of(payload))
+                self._async_receive_event(topic.account, checked(decode_event(payload)), stamp_of(payload))
             case AccountTopic(kind="response", name=str()):
                 self._requests.async_receive(payload)
             case _:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
 
 from .contract import (
     AccountInfo,
@@ -23,6 +23,7 @@ from .contract import (
     CallInfo,
     CallSnapshot,
     CallState,
+    ContractError,
     Direction,
     EndReason,
     Event,
@@ -33,18 +34,22 @@ from .contract import (
     Remote,
     Settings,
     WaitingMessages,
+    as_data,
     decode,
     is_valid_id,
 )
 
 MAX_LINES: Final = 256  # lines that are remembered; whoever may publish can't make Home Assistant grow
 MAX_CONTACTS: Final = 256  # of a line
+INTEGER_BITS: Final = 63  # and the sign
+MAX_LABEL: Final = 255  # characters of a contact's name; no state of Home Assistant is longer
 MAX_TEXT: Final = 4096  # characters of a message; a text over SIP has 1300 bytes at most (RFC 3428 §8)
 MAX_AGE: Final = timedelta(seconds=30)  # of an event that calls for action: later, nobody is at the door any more
 
 Retained = (
     BridgeState | BridgeInfo | Accounts | Registration | CallSnapshot | CallEndedEvent | Settings | WaitingMessages
 )
+P = TypeVar("P")
 _BRIDGE_PAYLOADS: Final[Mapping[str, type[Retained]]] = {"state": BridgeState, "info": BridgeInfo, "accounts": Accounts}
 _LINE_PAYLOADS: Final[Mapping[str, type[Retained]]] = {
     "registration": Registration,
@@ -180,7 +185,14 @@ def payload_class(topic: AccountTopic | BridgeTopic) -> type[Retained] | None:
 
 def read(kind: type[Retained], data: bytes) -> Retained | None:
     """A retained payload; None when it is empty, which is how MQTT removes one. Raises `ContractError`."""
-    return decode(kind, data) if data else None
+    return checked(decode(kind, data)) if data else None
+
+
+def checked(payload: P) -> P:
+    """The payload itself; `ContractError` when no state could hold it: integers have 64 bits in Home Assistant."""
+    if _is_too_long(as_data(payload)):
+        raise ContractError("an integer of more than 64 bits")
+    return payload
 
 
 def reduce(state: PhoneState, topic: AccountTopic | BridgeTopic, payload: Retained | None) -> PhoneState:
@@ -222,10 +234,11 @@ def contacts_of(account: AccountInfo | None) -> Mapping[str, str]:
     contacts = () if account is None else account.contacts[:MAX_CONTACTS]
     count = Counter(_key(contact.name) for contact in contacts)
     return {
-        contact.name if count[_key(contact.name)] == 1 else f"{contact.name} ({contact.number})": (
-            contact.name if contact.numbers and count[_key(contact.name)] == 1 else contact.number
+        (contact.name if is_only_one else f"{contact.name} ({contact.number})")[:MAX_LABEL]: (
+            contact.name if contact.numbers and is_only_one else contact.number
         )
         for contact in contacts
+        for is_only_one in (count[_key(contact.name)] == 1,)
     }
 
 
@@ -236,12 +249,12 @@ def number_of(account: AccountInfo | None, to: str) -> str:
 
 
 def parse_time(text: str) -> datetime | None:
-    """An RFC 3339 time; None when it is no such thing or lacks its zone."""
+    """An RFC 3339 time, in UTC; None when it is no such thing, lacks its zone, or UTC's calendar does not have it."""
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
+        return None if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return time if time.tzinfo is not None else None
 
 
 def _with_availability(state: PhoneState, availability: Availability | None) -> PhoneState:
@@ -270,6 +283,18 @@ def _reduce_line(state: PhoneState, topic: AccountTopic, payload: Retained | Non
 def _key(name: str) -> str:
     """A name as the bridge compares it."""
     return name.strip().casefold()
+
+
+def _is_too_long(value: Any) -> bool:
+    match value:
+        case int():
+            return value.bit_length() > INTEGER_BITS
+        case dict():
+            return any(map(_is_too_long, value.values()))
+        case list():
+            return any(map(_is_too_long, value))
+        case _:
+            return False
 
 
 def _is_held(call: CallInfo) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import probatio
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import ATTR_DEVICE_ID, ATTR_ENTITY_ID
+from homeassistant.const import ATTR_ENTITY_ID, ENTITY_MATCH_ALL
 from homeassistant.core import HomeAssistant, ServiceCall, callback
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv
@@ -61,6 +61,8 @@ def async_find_target(call: ServiceCall) -> Target:
 def _async_named(call: ServiceCall) -> Iterator[Target]:
     if ATTR_CONFIG_ENTRY_ID in call.data or ATTR_ACCOUNT in call.data:
         yield (*_async_line_of_entry(call), None)
+    if call.data.get(ATTR_ENTITY_ID) == ENTITY_MATCH_ALL:
+        yield from ((*line, None) for line in _async_every_line(call.hass))
     for device_id in _async_devices(call):
         entry: SipPhoneConfigEntry
         device, entry = service.async_get_device_and_config_entry(
@@ -86,17 +88,19 @@ def _async_line_of_entry(call: ServiceCall) -> Line:
 
 
 def _async_devices(call: ServiceCall) -> set[str]:
-    """The devices that are named, and those of ours in the areas that are."""
-    selected = async_extract_referenced_entity_ids(call.hass, TargetSelection(call.data))
-    named = set(call.data.get(ATTR_DEVICE_ID, ()))
-    named |= {_async_device_of(call.hass, entity_id) for entity_id in call.data.get(ATTR_ENTITY_ID, ())}
-    registry = dr.async_get(call.hass)
+    """The devices that are named, and those of ours that have an area or label which is, or an entity that has."""
+    chosen = TargetSelection(call.data)  # it knows "none", too
+    named = chosen.device_ids | {_async_device_of(call.hass, each) for each in chosen.entity_ids - {ENTITY_MATCH_ALL}}
+    selected = async_extract_referenced_entity_ids(call.hass, chosen)
+    registry, entities = dr.async_get(call.hass), er.async_get(call.hass)
+    indirect = [entities.async_get(each) for each in selected.indirectly_referenced]
+    labelled = {entity.device_id for entity in indirect if entity is not None and entity.device_id is not None}
     ours = {
         device.id
         for entry in call.hass.config_entries.async_entries(DOMAIN)
         for device in dr.async_entries_for_config_entry(registry, entry.entry_id)
     }
-    return named | (selected.referenced_devices & ours)
+    return named | ((selected.referenced_devices | labelled) & ours)
 
 
 def _async_device_of(hass: HomeAssistant, entity_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from awesomeversion import AwesomeVersionCompareException
 from homeassistant.components.update import UpdateEntity
 from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
@@ -44,5 +45,10 @@ class BridgeVersion(SipPhoneEntity, UpdateEntity):
     def latest_version(self) -> str | None:
         """The newest that is known here: the integration's, or what runs if that is newer still."""
         installed = self.installed_version
-        is_behind = installed is not None and self.version_is_newer(self._ours, installed)
-        return self._ours if is_behind else installed
+        return self._ours if installed is not None and self._is_older(installed) else installed
+
+    def _is_older(self, installed: str) -> bool:
+        try:
+            return self.version_is_newer(self._ours, installed)
+        except AwesomeVersionCompareException:  # a bridge that was built from a branch calls itself what it wants
+            return False

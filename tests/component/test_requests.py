@@ -14,6 +14,9 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import area_registry as ar
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers import floor_registry as fr
+from homeassistant.helpers import label_registry as lr
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_mqtt_message
 
 from custom_components.sip_phone import requests
@@ -260,6 +263,18 @@ async def test_a_line_goes_by_its_entities_its_account_or_its_area(
     assert sent(phone)[0] == "sip_bridge/home/account/door/request/hangup"
 
 
+@pytest.mark.parametrize("target", [{"label_id": "phones"}, {"area_id": "hall"}, {"floor_id": "ground"}])
+async def test_a_line_goes_by_the_label_or_the_place_of_one_of_its_entities(
+    hass: HomeAssistant, phone: FakeBridge, target: dict[str, Any]
+) -> None:
+    floor = fr.async_get(hass).async_create("Ground")
+    area = ar.async_get(hass).async_create("Hall", floor_id=floor.floor_id)
+    label = lr.async_get(hass).async_create("Phones")
+    er.async_get(hass).async_update_entity("event.pbx_doorbell", labels={label.label_id}, area_id=area.id)
+    await hang_up(hass, **target)
+    assert sent(phone)[0] == "sip_bridge/home/account/pbx/request/hangup"
+
+
 async def test_a_line_goes_by_its_bridge_and_account(
     hass: HomeAssistant, phone: FakeBridge, entry: MockConfigEntry
 ) -> None:
@@ -294,6 +309,10 @@ async def test_the_only_line_that_there_is_need_not_be_named(
         ({"entity_id": ["event.door_doorbell", "event.pbx_doorbell"]}, "several_lines"),
         ({"entity_id": "binary_sensor.home_connectivity"}, "not_a_line"),
         ({"area_id": "nowhere"}, "not_a_line"),
+        ({"entity_id": "all"}, "several_lines"),
+        ({"entity_id": "none"}, "not_a_line"),
+        ({"device_id": "none"}, "not_a_line"),
+        ({"floor_id": "nowhere"}, "not_a_line"),
         ({"entity_id": "light.lamp"}, "not_an_entity_of_a_line"),
         ({"account": "garage"}, "unknown_line"),
         ({"config_entry_id": "nothing", "account": "door"}, "service_config_entry_not_found"),
