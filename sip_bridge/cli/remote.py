@@ -14,8 +14,9 @@ from sip_bridge.bridge.broker import mqtt_settings
 from sip_bridge.config import Config
 from sip_bridge.errors import SipBridgeError
 from sip_bridge.mqtt import contract
-from sip_bridge.mqtt.connection import Connection, Ended, Failure, InboundMessage, Message, MQTTSettings
+from sip_bridge.mqtt.connection import Connection, Ended, Failure, MQTTSettings
 from sip_bridge.mqtt.contract import Topics
+from sip_bridge.mqtt.message import InboundMessage, Message
 
 ANSWER_TIMEOUT: Final = 15.0  # seconds for the response to a request
 STATE_TIMEOUT: Final = 3.0  # seconds for a retained topic to come

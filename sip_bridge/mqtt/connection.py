@@ -27,6 +27,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from sip_bridge.mqtt.daemon_thread import in_thread
 from sip_bridge.mqtt.limits import Limits
+from sip_bridge.mqtt.message import InboundMessage, Message, is_valid_topic
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -55,29 +56,6 @@ class MQTTSettings:
     transport: Transport = "tcp"
     path: str = "/mqtt"
     tls: Callable[[], ssl.SSLContext] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """A message to publish."""
-
-    topic: str
-    payload: bytes
-    qos: int = 1
-    retain: bool = False
-    correlation_data: bytes | None = None  # MQTT 5 alone carries it
-    keep: bool = False  # until the broker has it, also if this process ends before
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InboundMessage:
-    """A message that the broker brought; ``retained``: it was published to be kept, perhaps before we subscribed."""
-
-    topic: str
-    payload: bytes
-    retained: bool = False
-    response_topic: str | None = None
-    correlation_data: bytes | None = None
 
 
 class Failure(StrEnum):
@@ -381,14 +359,6 @@ def _reason(error: OSError | UnicodeError) -> str:
             return f"no TLS with it: {(error.reason or str(error)).replace('_', ' ').lower()}"
         case _:
             return getattr(error, "strerror", None) or str(error)
-
-
-def is_valid_topic(topic: str) -> bool:
-    """Whether one may publish to this (MQTT 5 §4.7.1, §4.7.3)."""
-    try:
-        return 0 < len(topic.encode()) <= 65535 and not set(topic) & set("+#\0")
-    except UnicodeEncodeError:  # a lone surrogate
-        return False
 
 
 def _valid_topic(topic: str | None) -> str | None:

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from sip_bridge.mqtt.connection import ODD, Ended, Message
+from sip_bridge.mqtt.connection import ODD, Ended
+from sip_bridge.mqtt.message import Message
 
 # Ends that the oldest message without an acknowledgement may have brought about, and would again.
 _COMPLAINTS: Final = frozenset(

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from sip_bridge.mqtt.connection import Message
 from sip_bridge.mqtt.daemon_thread import in_thread
+from sip_bridge.mqtt.message import Message
 from sip_bridge.mqtt.whole_file import replace_file
 
 MAX_FILE: Final = 16 * 1024 * 1024  # bytes; more is never written

@@ -27,14 +27,12 @@ from sip_bridge.mqtt.connection import (
     Connection,
     Ended,
     Failure,
-    InboundMessage,
-    Message,
     MQTTSettings,
     ProtocolVersion,
     Transport,
-    is_valid_topic,
 )
 from sip_bridge.mqtt.harm import HarmWatch
+from sip_bridge.mqtt.message import InboundMessage, Message, is_valid_topic
 from sip_bridge.mqtt.outbox import Kept, Outbox
 from sip_bridge.mqtt.report import Report
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sip_bridge.mqtt.connection import Message
+from sip_bridge.mqtt.message import Message
 from sip_bridge.mqtt.outbox import MAX_FILE, Kept, Outbox, decode, encode
 
 
