@@ -18,6 +18,7 @@ from typing import Final, Self, cast
 from sip_bridge.errors import BrokerError
 from sip_bridge.mqtt.broker_core import BrokerCore, Close, Credentials, Send
 from sip_bridge.mqtt.broker_router import Limits
+from sip_bridge.mqtt.listening import stop_listening
 
 __all__ = ["BrokerSettings", "EmbeddedBroker", "Limits"]
 
@@ -98,7 +99,7 @@ class EmbeddedBroker:
         if self._server is None:
             return
         self._is_stopping = True
-        self._server.close()
+        await stop_listening(self._server)
         self._core.shut_down()
         self._flush()
         if self._connections:

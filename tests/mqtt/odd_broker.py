@@ -20,6 +20,7 @@ from sip_bridge.mqtt.broker_packets import (
     Subscribe,
     Version,
 )
+from sip_bridge.mqtt.listening import stop_listening
 
 LOCALHOST: Final = "127.0.0.1"
 ACCEPTED: Final = 0
@@ -132,4 +133,5 @@ async def odd_broker(broker: OddBroker) -> AsyncIterator[OddBroker]:
     broker.port = server.sockets[0].getsockname()[1]
     async with server:
         yield broker
+        await stop_listening(server)
         broker.hang_up()

@@ -1,8 +1,11 @@
 """The embedded broker holds: who gets in, what garbage does, and how it stops."""
 
+import asyncio
+import gc
 import socket
 import struct
 import time
+import warnings
 
 import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
@@ -222,6 +225,20 @@ def test_stop_tells_the_clients_frees_the_port_and_is_quick() -> None:
         peer.disconnect()
     with running(BrokerSettings(port=port)) as broker:
         assert broker.port == port
+
+
+def test_a_connection_that_is_accepted_as_it_stops_is_closed() -> None:
+    async def stop_as_somebody_connects() -> None:
+        async with EmbeddedBroker(BrokerSettings(port=0)) as broker:
+            with socket.create_connection(("127.0.0.1", broker.port)):
+                for _ in range(2):  # turns of the loop: accepted, but not served yet
+                    await asyncio.sleep(0)
+
+    with warnings.catch_warnings(record=True) as left:
+        warnings.simplefilter("always")
+        asyncio.run(stop_as_somebody_connects())
+        gc.collect()
+    assert [str(each.message) for each in left if each.category is ResourceWarning] == []
 
 
 def test_stop_does_not_wait_for_a_client_that_does_not_read(topic: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sip_bridge.mqtt.broker_codec import PacketStream, decode
 from sip_bridge.mqtt.broker_packets import MQTT_5, Connect, PacketType, Publish, Version
+from sip_bridge.mqtt.listening import stop_listening
 from tests.peers.ports import LOOPBACK
 
 _LIMIT: Final = 1 << 20
@@ -46,7 +47,7 @@ class MqttWire:
 
     async def close(self) -> None:
         assert self._server is not None
-        self._server.close()
+        await stop_listening(self._server)
         self.cut()
         await asyncio.gather(*self._serving)
 

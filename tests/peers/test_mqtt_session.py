@@ -15,6 +15,7 @@ from typing import Final
 import pytest
 
 from sip_bridge.errors import LocalProtocolError
+from sip_bridge.mqtt.listening import stop_listening
 from sip_bridge.mqtt.session import MAX_WAITING_BYTES, InboundMessage, MQTTSession, MQTTSettings, RetryDelays
 from tests.peers import missing
 from tests.peers.ports import free_port
@@ -106,9 +107,7 @@ class Relay:
 
     async def cut(self) -> None:
         assert self._server is not None
-        self._server.close()
-        for _ in range(10):  # turns of the loop: a connection accepted just now takes a few of them to reach `_serve`
-            await asyncio.sleep(0)
+        await stop_listening(self._server)
         for writer in self._writers:
             writer.transport.abort()
         await asyncio.gather(*self._tasks)
