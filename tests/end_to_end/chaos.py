@@ -38,6 +38,7 @@ HERE: Final = "192.0.2.2"
 ADDRESSES: Final = ("192.0.2.1", "192.0.2.11")  # of the bridge, one at a time
 SIP_PORT: Final = 5060
 RTP_PORTS: Final = 60
+CONNECTIONS: Final = 6  # over TCP, to and from each SIP peer: a request too long for UDP makes one, which stays a while
 THREADS: Final = 40  # of Python's default executor (32 at the most), and a few
 LINES: Final = ("door", "pbx")
 PRESSED: Final = ("hangup", "answer", "reject", "hold", "resume", "mute", "unmute", "send_dtmf", "play")
@@ -54,21 +55,34 @@ class Holdings:
     """What the bridge's process holds."""
 
     files: Counter[str]
+    connections: int  # which are sockets of it, too
     threads: int
 
     @classmethod
     def of(cls, process: Process) -> "Holdings":
         folder = Path(f"/proc/{process.number}")
-        return cls(files=Counter(_kind_of(link) for link in (folder / "fd").iterdir()), threads=_count(folder / "task"))
+        return cls(
+            files=Counter(_kind_of(link) for link in (folder / "fd").iterdir()),
+            connections=_connections(folder / "net" / "tcp"),
+            threads=_count(folder / "task"),
+        )
 
     def more_than(self, before: "Holdings") -> dict[str, int]:
-        """Threads for what blocks are begun as they are needed, up to a limit, and stay."""
-        more = self.threads - before.threads - THREADS
-        return dict(self.files - before.files + Counter(threads=max(0, more)))
+        """Threads for what blocks, and connections, are begun as they are needed, up to a limit, and stay."""
+        threads = self.threads - before.threads - THREADS
+        connections = max(0, self.connections - before.connections)
+        files = self.files - before.files - Counter(socket=min(connections, CONNECTIONS))
+        return dict(files + Counter(threads=max(0, threads)))
 
 
 def _count(folder: Path) -> int:
     return sum(1 for _ in folder.iterdir())
+
+
+def _connections(table: Path) -> int:
+    """Those of a network namespace: the bridge has one of its own."""
+    established = "01"
+    return sum(row.split()[3] == established for row in table.read_text().splitlines()[1:])
 
 
 def _kind_of(link: Path) -> str:
