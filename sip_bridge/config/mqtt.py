@@ -17,10 +17,9 @@ DEFAULT_DISCOVERY_PREFIX: Final = "homeassistant"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EmbeddedMQTT:
-    """The broker that runs inside the bridge, and where it listens; ``discovery`` is Home Assistant's."""
+class _AnyMQTT:
+    """What both kinds of broker have; ``discovery`` is Home Assistant's."""
 
-    host: str = "127.0.0.1"
     port: int = 1883
     username: str | None = None
     password: Secret | None = field(default=None, repr=False)
@@ -30,16 +29,17 @@ class EmbeddedMQTT:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExternalMQTT:
-    """A broker that runs elsewhere; ``keepalive`` in seconds, ``path`` of a WebSocket. See `EmbeddedMQTT` too."""
+class EmbeddedMQTT(_AnyMQTT):
+    """The broker that runs inside the bridge, and where it listens."""
+
+    host: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalMQTT(_AnyMQTT):
+    """A broker that runs elsewhere; ``keepalive`` in seconds, ``path`` of a WebSocket."""
 
     host: str
-    port: int = 1883
-    username: str | None = None
-    password: Secret | None = field(default=None, repr=False)
-    base_topic: str = contract.DEFAULT_BASE_TOPIC
-    discovery: bool = False
-    discovery_prefix: str = DEFAULT_DISCOVERY_PREFIX
     client_id: str | None = None
     keepalive: int = 30
     protocol: ProtocolVersion = "auto"
@@ -48,7 +48,7 @@ class ExternalMQTT:
     tls: TLSSettings | None = None
 
 
-_ANY_MQTT: Final[valid.Keys] = {
+_ANY_KEYS: Final[valid.Keys] = {
     vol.Optional("port"): valid.port,
     vol.Optional("username"): valid.text,
     vol.Optional("password"): valid.secret,
@@ -91,7 +91,7 @@ _EMBEDDED: Final = valid.section(
     {
         valid.required("broker", "embedded"): valid.one_of("embedded"),
         vol.Optional("host"): valid.host_name,
-        **_ANY_MQTT,
+        **_ANY_KEYS,
     },
 )
 _EXTERNAL: Final = valid.section(
@@ -104,7 +104,7 @@ _EXTERNAL: Final = valid.section(
         vol.Optional("transport"): valid.one_of("tcp", "websockets"),
         vol.Optional("path"): valid.matching(valid.is_path, "a path like /mqtt"),
         vol.Optional("tls"): broker_tls,
-        **_ANY_MQTT,
+        **_ANY_KEYS,
     },
 )
 
